@@ -1,0 +1,1 @@
+"""The Dagster assets, one module per stage; they meet through the asset graph only."""

@@ -1,0 +1,1 @@
+"""Jobs, schedules and sensors: the only code that asks the clock."""

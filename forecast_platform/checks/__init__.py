@@ -1,0 +1,1 @@
+"""Asset checks that hold tables and models to their contracts."""

@@ -1,0 +1,1 @@
+"""Metrics, backtests and the promotion rule: how models are judged."""

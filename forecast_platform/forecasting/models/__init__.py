@@ -1,0 +1,1 @@
+"""Model families in scikit-learn form, and the ensemble that weighs them."""

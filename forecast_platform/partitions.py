@@ -1,0 +1,112 @@
+"""Regions, weeks and their product: the partitions of every asset.
+
+The region-week ``north_texas|2024-03-04`` means what was known at the close of the
+week that opened on that Monday. See
+https://docs.dagster.io/guides/build/partitions-and-backfills/partitioning-assets.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import NamedTuple
+
+import dagster as dg
+import pandas as pd
+
+from forecast_platform.settings import get_settings
+
+REGION_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+"""Regions are file names, SQL literals and model names: nothing else is let through."""
+
+regions = dg.DynamicPartitionsDefinition(name="region")
+weeks = dg.WeeklyPartitionsDefinition(
+    start_date=get_settings().first_week.isoformat(), day_offset=1
+)
+region_weeks = dg.MultiPartitionsDefinition({"region": regions, "week": weeks})
+
+BACKFILL_WEEKS = 26
+"""Weeks of one region that a backfill puts into one run."""
+
+backfill_policy = dg.BackfillPolicy.multi_run(max_partitions_per_run=BACKFILL_WEEKS)
+
+
+class RegionWeek(NamedTuple):
+    """One slice of the platform."""
+
+    region: str
+    week: pd.Timestamp
+
+    @property
+    def key(self) -> str:
+        """Partition key, ``<region>|<Monday>``."""
+        return f"{self.region}|{self.week:%Y-%m-%d}"
+
+
+def parse_region(text: str) -> str:
+    """Return ``text`` when it is a valid region name.
+
+    Raises
+    ------
+    ValueError
+        If it has other characters than lower case letters, digits, ``_`` and ``-``.
+    """
+    if not REGION_PATTERN.fullmatch(text):
+        raise ValueError(
+            f"{text!r} is not a region name: use 1 to 32 of a-z, 0-9, '_' and '-', "
+            "beginning with a letter or digit"
+        )
+    return text
+
+
+def parse_week(text: str) -> pd.Timestamp:
+    """Read the Monday that names a week.
+
+    Raises
+    ------
+    ValueError
+        If ``text`` is not an ISO date or the date is not a Monday.
+    """
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a date: write weeks as YYYY-MM-DD") from None
+    if day.weekday() != 0:
+        monday = date.fromordinal(day.toordinal() - day.weekday())
+        raise ValueError(f"{text} is a {day:%A}: a week is named by its Monday, here {monday}")
+    return pd.Timestamp(day)
+
+
+def parse_key(key: str) -> RegionWeek:
+    """Split a partition key into its region and week."""
+    region, _, week = key.partition("|")
+    return RegionWeek(parse_region(region), parse_week(week))
+
+
+def region_weeks_of(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext,
+) -> list[RegionWeek]:
+    """Read every region-week of the run, in order of region and week.
+
+    Raises
+    ------
+    dagster.Failure
+        If the run has none: a backfill chunk that crosses from one region into the
+        next is such a run (Dagster reads its ends as a box, which is then empty).
+    """
+    keys = sorted(parse_key(str(key)) for key in context.partition_keys)
+    if not keys:
+        raise dg.Failure(
+            "This run has no region-week. Dagster gives a backfill chunk that crosses from one "
+            "region to the next as an empty set: backfill regions one by one, or use "
+            "`forecast-platform run --regions ... --weeks FROM..TO`.",
+            allow_retries=False,
+        )
+    return keys
+
+
+def by_region(keys: Iterable[RegionWeek]) -> dict[str, Sequence[pd.Timestamp]]:
+    """Group region-weeks into the sorted weeks of each region."""
+    grouped: dict[str, list[pd.Timestamp]] = {}
+    for region, week in sorted(keys):
+        grouped.setdefault(region, []).append(week)
+    return grouped

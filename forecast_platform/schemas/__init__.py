@@ -1,0 +1,1 @@
+"""What a table is: pandera contracts of delivered, conditioned, feature and forecast tables."""

@@ -1,0 +1,123 @@
+"""Typed settings of one deployment, read once from the environment.
+
+Nothing else in the package reads the environment. Every variable is named
+``FORECAST_PLATFORM_<FIELD>``, for example ``FORECAST_PLATFORM_LAKE_URI``.
+"""
+
+import subprocess
+from datetime import date
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+class Deployment(StrEnum):
+    """Where the code runs: one code, three sets of settings."""
+
+    LOCAL = "local"
+    DEV = "dev"
+    PROD = "prod"
+
+
+class Settings(BaseSettings):
+    """Everything that may differ between two installations."""
+
+    model_config = SettingsConfigDict(env_prefix="FORECAST_PLATFORM_", frozen=True)
+
+    deployment: Deployment = Field(
+        default=Deployment.LOCAL, description="Which of local, dev and prod this is."
+    )
+    home: Path = Field(
+        default=PROJECT_ROOT / "data",
+        description="Folder of everything local: landing, lake, registry, Dagster's home.",
+    )
+    landing_uri: str = Field(
+        default="", description="Folder or URI of delivered files; default <home>/landing."
+    )
+    lake_uri: str = Field(
+        default="", description="Folder or URI of the Delta tables; default <home>/lake."
+    )
+    storage_options: dict[str, str] = Field(
+        default_factory=dict,
+        description="Options for deltalake and fsspec, as JSON: credentials, endpoints.",
+        repr=False,
+    )
+    sources_file: Path | None = Field(
+        default=None, description="YAML that maps delivered files to contracts; default packaged."
+    )
+    registry_uri: str = Field(
+        default="", description="MLflow tracking URI; default SQLite in <home>/registry."
+    )
+    registry_artifacts_uri: str = Field(
+        default="", description="Where models are kept; default <home>/registry/artifacts."
+    )
+    first_week: date = Field(
+        default=date(2017, 1, 2), description="Monday of the first partition."
+    )
+    horizon: int = Field(default=4, ge=1, le=13, description="Weeks ahead to forecast [weeks].")
+    training_weeks: int = Field(
+        default=156, ge=8, description="History that a model is trained on [weeks]."
+    )
+    min_history_weeks: int = Field(
+        default=26, ge=12, description="Below this history a region is served by the baseline [weeks]."
+    )
+    epochs: int = Field(default=4, ge=1, description="Passes of the net over its training rows.")
+    seed: int = Field(default=0, ge=0, description="Seed of every random choice in training.")
+    threads: int = Field(default=1, ge=1, description="Threads of one training.")
+    git_commit: str = Field(
+        default="", description="Commit the code was built from; default asks git once."
+    )
+
+    @field_validator("first_week")
+    @classmethod
+    def _is_monday(cls, value: date) -> date:
+        if value.weekday() != 0:
+            raise ValueError(f"first_week must be a Monday, got {value:%A %Y-%m-%d}")
+        return value
+
+    @property
+    def landing(self) -> str:
+        """Folder or URI where delivered files are found."""
+        return self.landing_uri or str(self.home / "landing")
+
+    @property
+    def lake(self) -> str:
+        """Folder or URI of the Delta tables."""
+        return self.lake_uri or str(self.home / "lake")
+
+    @property
+    def registry(self) -> str:
+        """MLflow tracking and registry URI."""
+        return self.registry_uri or f"sqlite:///{self.home / 'registry' / 'mlflow.db'}"
+
+    @property
+    def registry_artifacts(self) -> str:
+        """Root of the registered model files."""
+        return self.registry_artifacts_uri or str(self.home / "registry" / "artifacts")
+
+    @property
+    def code_commit(self) -> str:
+        """Git commit of the running code, or ``unknown`` outside a checkout."""
+        return self.git_commit or _git_commit()
+
+
+@cache
+def _git_commit() -> str:
+    command = ["git", "-C", str(PROJECT_ROOT), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(  # noqa: S603 - fixed command, no user input
+            command, capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+@cache
+def get_settings() -> Settings:
+    """Read the environment once."""
+    return Settings()

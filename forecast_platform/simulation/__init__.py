@@ -1,0 +1,1 @@
+"""A seeded retailer that delivers plain files as a customer would."""
