@@ -90,14 +90,14 @@ def region_weeks_of(
     Raises
     ------
     dagster.Failure
-        If the run has none: a backfill chunk that crosses from one region into the
-        next is such a run (Dagster reads its ends as a box, which is then empty).
+        If the run has none, as when a range ends before it begins: an empty run would
+        otherwise succeed and look like work done.
     """
     keys = sorted(parse_key(str(key)) for key in context.partition_keys)
     if not keys:
         raise dg.Failure(
-            "This run has no region-week. Dagster gives a backfill chunk that crosses from one "
-            "region to the next as an empty set: backfill regions one by one, or use "
+            "This run's partition range holds no region-week: its first week lies after its last. "
+            "Launch it again from the partitions dialog, or with "
             "`forecast-platform run --regions ... --weeks FROM..TO`.",
             allow_retries=False,
         )

@@ -56,15 +56,15 @@ class Settings(BaseSettings):
     registry_artifacts_uri: str = Field(
         default="", description="Where models are kept; default <home>/registry/artifacts."
     )
-    first_week: date = Field(
-        default=date(2017, 1, 2), description="Monday of the first partition."
-    )
+    first_week: date = Field(default=date(2017, 1, 2), description="Monday of the first partition.")
     horizon: int = Field(default=4, ge=1, le=13, description="Weeks ahead to forecast [weeks].")
     training_weeks: int = Field(
         default=156, ge=8, description="History that a model is trained on [weeks]."
     )
     min_history_weeks: int = Field(
-        default=26, ge=12, description="Below this history a region is served by the baseline [weeks]."
+        default=26,
+        ge=12,
+        description="Below this history a region is served by the baseline [weeks].",
     )
     epochs: int = Field(default=4, ge=1, description="Passes of the net over its training rows.")
     seed: int = Field(default=0, ge=0, description="Seed of every random choice in training.")
