@@ -1,0 +1,151 @@
+"""What the landing sensor remembers of the landing area between two ticks.
+
+Pure bookkeeping: which region-weeks have files that were not looked at yet, and which of them
+have come to rest. It reads no file and starts nothing; ``sensors.py`` does.
+
+A region-week's files are reduced to one fingerprint of names, sizes and times of change. The
+cursor keeps one fingerprint per region and quarter (13 weeks), so that it grows by four short
+entries per region and year, and one per week only for the few quarters under observation.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+import pandas as pd
+
+from forecast_platform.partitions import RegionWeek
+
+EPOCH: Final = pd.Timestamp("1970-01-05")
+WEEKS_PER_QUARTER: Final = 13
+MAX_QUARTERS_WATCHED: Final = 20
+"""Bounds the cursor and one tick's work: the rest of a large landing area waits for its turn."""
+
+Fingerprints = Mapping[RegionWeek, str]
+
+
+def fingerprint(parts: Iterable[object]) -> str:
+    """Reduce ``parts``, in any order, to 12 hex digits."""
+    text = "\n".join(sorted(map(str, parts)))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def quarter_of(key: RegionWeek) -> str:
+    """Name the 13 weeks of a region that share one entry of the cursor."""
+    return f"{key.region}|{(key.week - EPOCH).days // 7 // WEEKS_PER_QUARTER}"
+
+
+@dataclass(slots=True)
+class Watch:
+    """One region-week of a quarter under observation."""
+
+    fingerprint: str
+    at_rest: bool = False
+    """Whether the last two ticks saw the same files."""
+
+    handled: bool = False
+    """Whether these very files were asked for, or found to need nothing."""
+
+
+@dataclass(slots=True)
+class Cursor:
+    """The sensor's memory.
+
+    Attributes
+    ----------
+    settled : dict of str to str
+        Fingerprint of each quarter in which nothing is left to do.
+    watched : dict of str to dict of str to Watch
+        The region-weeks of each quarter in which something changed, by partition key.
+    """
+
+    settled: dict[str, str] = field(default_factory=dict)
+    watched: dict[str, dict[str, Watch]] = field(default_factory=dict)
+
+    @classmethod
+    def from_text(cls, text: str | None) -> Self:
+        """Read what ``to_text`` wrote; nothing is an empty memory."""
+        stored = json.loads(text) if text else {}
+        watched = {
+            quarter: {key: Watch(mark, handled=handled) for key, (mark, handled) in weeks.items()}
+            for quarter, weeks in stored.get("watched", {}).items()
+        }
+        return cls(settled=stored.get("settled", {}), watched=watched)
+
+    def to_text(self) -> str:
+        """Write the memory as JSON."""
+        watched = {
+            quarter: {key: [watch.fingerprint, watch.handled] for key, watch in weeks.items()}
+            for quarter, weeks in self.watched.items()
+        }
+        return json.dumps({"settled": self.settled, "watched": watched}, separators=(",", ":"))
+
+    def observe(self, files: Fingerprints) -> list[RegionWeek]:
+        """Take in what lies in the landing area now.
+
+        Returns
+        -------
+        list of RegionWeek
+            Region-weeks at rest whose files were not handled yet, oldest first: a week's
+            features are built on the weeks before it.
+        """
+        quarters = _by_quarter(files)
+        self.settled = {name: mark for name, mark in self.settled.items() if name in quarters}
+        self.watched = {name: weeks for name, weeks in self.watched.items() if name in quarters}
+        for name in sorted(quarters, key=lambda name: min(key.week for key in quarters[name])):
+            if name not in self.watched and self.settled.get(name) == _quarter_mark(quarters[name]):
+                continue
+            if name in self.watched or len(self.watched) < MAX_QUARTERS_WATCHED:
+                self.watched[name] = _look_again(self.watched.get(name, {}), quarters[name])
+        ready = [
+            key
+            for name in self.watched
+            for key in quarters[name]
+            if (watch := self.watched[name][key.key]).at_rest and not watch.handled
+        ]
+        return sorted(ready, key=lambda key: (key.week, key.region))
+
+    def mark_handled(self, key: RegionWeek) -> None:
+        """Remember that nothing is left to do for these files of a region-week."""
+        self.watched[quarter_of(key)][key.key].handled = True
+
+    def settle(self, files: Fingerprints) -> None:
+        """Reduce every quarter in which all is handled to one fingerprint."""
+        for name, weeks in _by_quarter(files).items():
+            watches = self.watched.get(name)
+            if watches is not None and all(watch.handled for watch in watches.values()):
+                self.settled[name] = _quarter_mark(weeks)
+                del self.watched[name]
+
+    def is_behind(self, files: Fingerprints) -> bool:
+        """Whether something of the landing area is still to be looked at."""
+        unknown = (
+            name
+            for name, weeks in _by_quarter(files).items()
+            if self.settled.get(name) != _quarter_mark(weeks)
+        )
+        return bool(self.watched) or any(unknown)
+
+
+def _by_quarter(files: Fingerprints) -> dict[str, dict[RegionWeek, str]]:
+    quarters: dict[str, dict[RegionWeek, str]] = {}
+    for key, mark in files.items():
+        quarters.setdefault(quarter_of(key), {})[key] = mark
+    return quarters
+
+
+def _quarter_mark(weeks: Fingerprints) -> str:
+    return fingerprint(f"{key.key}={mark}" for key, mark in weeks.items())
+
+
+def _look_again(before: Mapping[str, Watch], now: Fingerprints) -> dict[str, Watch]:
+    return {
+        key.key: (
+            Watch(mark, at_rest=True, handled=seen.handled)
+            if (seen := before.get(key.key)) and seen.fingerprint == mark
+            else Watch(mark)
+        )
+        for key, mark in now.items()
+    }

@@ -1,0 +1,48 @@
+"""Which assets run together, and for how long they may.
+
+One run is one region's week (or a range of them), in process: the executor is set once in
+``definitions.py``. What starts a run lives in ``schedules.py`` and ``sensors.py``. See
+https://docs.dagster.io/guides/build/jobs/asset-jobs.
+"""
+
+from typing import Final
+
+import dagster as dg
+
+from forecast_platform.partitions import region_weeks
+
+WEEK_RUN_SECONDS: Final = 2 * 60 * 60
+"""A region-week takes seconds to minutes; a run that is still there after two hours is lost.
+
+The default launcher does not notice that a whole container died, so this is the net.
+"""
+
+RANGE_RUN_SECONDS: Final = 6 * 60 * 60
+"""Years of history of many regions in one run take longer."""
+
+DATA_GROUPS: Final = ("raw", "conditioned", "features")
+FORECAST_GROUPS: Final = (*DATA_GROUPS, "training", "validation", "promotion", "forecasting")
+
+weekly_forecast = dg.define_asset_job(
+    "weekly_forecast",
+    selection=dg.AssetSelection.groups(*FORECAST_GROUPS),
+    partitions_def=region_weeks,
+    description=(
+        "Take one region's week the whole way: delivered files, marts, features, models, gate, "
+        "forecasts of the next weeks."
+    ),
+    tags={"dagster/max_runtime": str(WEEK_RUN_SECONDS)},
+)
+
+condition_data = dg.define_asset_job(
+    "condition_data",
+    selection=dg.AssetSelection.groups(*DATA_GROUPS),
+    partitions_def=region_weeks,
+    description=(
+        "Read, condition and featurize history without training: the job to run first for the "
+        "weeks before the first forecast."
+    ),
+    tags={"dagster/max_runtime": str(RANGE_RUN_SECONDS)},
+)
+
+jobs: Final = (weekly_forecast, condition_data)

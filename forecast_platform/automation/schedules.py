@@ -1,0 +1,76 @@
+"""What runs by the calendar.
+
+A schedule asks its tick, once, which week is over, and passes that week on as the partition
+key; nothing after it asks the clock. What runs because data arrived is in ``sensors.py``. See
+https://docs.dagster.io/guides/automate/schedules.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+import dagster as dg
+import pandas as pd
+
+from forecast_platform.automation.jobs import weekly_forecast
+from forecast_platform.partitions import RegionWeek, regions, weeks
+
+MONDAY_MORNING: Final = "0 6 * * 1"
+"""Six hours after the week closed [UTC], when the deliveries of the night are there."""
+
+NO_REGION: Final = (
+    "No region is registered: `forecast-platform regions add <region>` registers one."
+)
+
+
+def last_complete_week(moment: datetime) -> pd.Timestamp:
+    """Return the Monday of the last week that had closed at ``moment``.
+
+    Examples
+    --------
+    >>> last_complete_week(datetime(2024, 3, 11, 6)).date().isoformat()
+    '2024-03-04'
+    >>> last_complete_week(datetime(2024, 3, 10, 23)).date().isoformat()
+    '2024-02-26'
+    """
+    this_monday = moment.date() - timedelta(days=moment.weekday())
+    return pd.Timestamp(this_monday - timedelta(weeks=1))
+
+
+def build_weekly_forecast_schedule(*, running: bool) -> dg.ScheduleDefinition:
+    """Build the schedule that forecasts every region on Monday morning.
+
+    Parameters
+    ----------
+    running : bool
+        Whether a fresh installation starts with the schedule switched on.
+    """
+
+    @dg.schedule(
+        name="weekly_forecast_schedule",
+        job=weekly_forecast,
+        cron_schedule=MONDAY_MORNING,
+        execution_timezone="UTC",
+        description="Forecast every registered region for the last complete week, on Monday 06:00.",
+        default_status=(
+            dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
+        ),
+    )
+    def weekly_forecast_schedule(
+        context: dg.ScheduleEvaluationContext,
+    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        tick = context.scheduled_execution_time
+        week = last_complete_week(tick)
+        registered = sorted(context.instance.get_dynamic_partitions(str(regions.name)))
+        if week < pd.Timestamp(weeks.start.date()):
+            yield dg.SkipReason(
+                f"{week:%Y-%m-%d} is before the first week, {weeks.start:%Y-%m-%d}."
+            )
+            return
+        if not registered:
+            yield dg.SkipReason(NO_REGION)
+        for region in registered:
+            key = RegionWeek(region, week).key
+            yield dg.RunRequest(run_key=f"{key}|{tick:%Y-%m-%dT%H:%M}", partition_key=key)
+
+    return weekly_forecast_schedule
