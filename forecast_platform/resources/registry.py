@@ -1,0 +1,506 @@
+"""The model registry: MLflow behind a handful of verbs.
+
+One MLflow run for each region and week, its models registered under stable names with the
+aliases ``challenger``, ``champion`` and ``baseline``. Models are bytes here: they are verified
+against the registered SHA-256, and never parsed or executed. What a model is belongs to
+`forecast_platform.forecasting.models`; when one is promoted, to the promotion asset.
+
+MLflow is imported at the first use (it costs 2 seconds). See
+https://mlflow.org/docs/latest/ml/model-registry/.
+"""
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import dagster as dg
+import pandas as pd
+from pydantic import Field
+
+from forecast_platform.errors import CorruptModel, NoChampion, RegistryUnavailable
+from forecast_platform.resources.model_files import (
+    digest_of,
+    local_folder,
+    read_folder,
+    verify,
+    write_files,
+)
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+Alias = Literal["champion", "challenger", "baseline"]
+
+EXPERIMENT = "demand-forecasts"
+MODELS_FOLDER = "models"
+MAX_BATCH = 900
+"""MLflow takes at most 1,000 metrics in one call."""
+
+MLFLOW_ENVIRONMENT = {
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_MODEL_CATALOG_URI": "",
+    "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
+    "MLFLOW_UV_AUTO_DETECT": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+"""MLflow has no other way to be told these. Its defaults hold a step for minutes when a server
+is down (7 retries of 120 s), and allow pickle."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A trained model on its way into the registry.
+
+    Parameters
+    ----------
+    name : str
+        Registered name, ``demand-<region>-<format>-<velocity or historical_average>``.
+    files : Mapping[str, bytes]
+        The model as plain files.
+    alias : {"challenger", "baseline"}
+        Role in which it enters.
+    tags : Mapping[str, str]
+        Tags of the version, such as its format and velocity.
+    """
+
+    name: str
+    files: Mapping[str, bytes]
+    alias: Literal["challenger", "baseline"]
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegisteredModel:
+    """One version of a registered model, and all that is needed to fetch it."""
+
+    name: str
+    version: int
+    run_id: str
+    sha256: str
+    artifact_uri: str
+    cutoff: pd.Timestamp
+
+
+class Registry(Protocol):
+    """What assets ask of a registry; `ModelRegistry` and the tests' fake both have it."""
+
+    def log_region_week(
+        self,
+        region: str,
+        week: pd.Timestamp,
+        candidates: Sequence[Candidate],
+        *,
+        metrics: Mapping[str, float],
+        params: Mapping[str, Any],
+        tags: Mapping[str, str],
+    ) -> list[RegisteredModel]:
+        """Register the models of one region and week."""
+        ...
+
+    def find(self, name: str, version: int) -> RegisteredModel:
+        """Look one version up."""
+        ...
+
+    def champion(self, name: str, alias: Alias = "champion") -> RegisteredModel:
+        """Look the bearer of an alias up."""
+        ...
+
+    def promote(self, name: str, version: int) -> bool:
+        """Make a version the champion."""
+        ...
+
+    def fetch(self, artifact_uri: str, digest: str) -> dict[str, bytes]:
+        """Fetch a model's verified files."""
+        ...
+
+    def load_files(self, name: str, version: int) -> dict[str, bytes]:
+        """Fetch a version's verified files."""
+        ...
+
+
+class ModelRegistry(dg.ConfigurableResource):
+    """Registered models of all regions, kept in MLflow."""
+
+    tracking_uri: str = Field(
+        description="MLflow server or database, such as sqlite:////data/registry/mlflow.db."
+    )
+    artifacts_uri: str = Field(
+        default="",
+        description="Folder or URI of the model files; empty leaves the choice to the server. "
+        "Counts when the experiment is made, at the first use.",
+    )
+
+    def log_region_week(
+        self,
+        region: str,
+        week: pd.Timestamp,
+        candidates: Sequence[Candidate],
+        *,
+        metrics: Mapping[str, float],
+        params: Mapping[str, Any],
+        tags: Mapping[str, str],
+    ) -> list[RegisteredModel]:
+        """Register the models of one region and week as one MLflow run.
+
+        The same models again find their run and make no new version; a run that was interrupted
+        is completed. The aliases move only if no bearer has a later cutoff.
+
+        Parameters
+        ----------
+        region : str
+        week : pandas.Timestamp
+            The cutoff of the models.
+        candidates : Sequence[Candidate]
+        metrics : Mapping[str, float]
+            Logged with the run; undefined (nan) ones are left out.
+        params : Mapping[str, Any]
+            Training parameters, logged with the run.
+        tags : Mapping[str, str]
+            Tags of the run and of each version: git commit, table versions, seed.
+
+        Returns
+        -------
+        list[RegisteredModel]
+            In the order of ``candidates``.
+
+        Raises
+        ------
+        RegistryUnavailable
+            If the registry cannot be reached.
+        """
+        digests = {one.name: digest_of(one.files) for one in candidates}
+        shared = {**tags, "region": region, "cutoff": f"{week:%Y-%m-%d}"}
+        key = _idempotency_key(region, week, digests)
+        with self._connected() as client:
+            run = _find_run(client, self._experiment(client), key) or client.create_run(
+                self._experiment(client),
+                run_name=f"{region} {week:%Y-%m-%d}",
+                tags={**shared, "idempotency_key": key},
+            )
+            if run.info.status != "FINISHED":
+                _log_contents(client, run, candidates, metrics, params)
+            versions = _create_versions(client, run, candidates, digests, shared)
+            if run.info.status != "FINISHED":
+                client.set_terminated(run.info.run_id)
+            for one in candidates:
+                _move_alias(client, versions[one.name], one.alias)
+        return [versions[one.name] for one in candidates]
+
+    def find(self, name: str, version: int) -> RegisteredModel:
+        """Look one version up.
+
+        Raises
+        ------
+        CorruptModel
+            If the registry does not have it (any more).
+        """
+        with self._connected() as client:
+            found = _lookup(lambda: client.get_model_version(name, str(version)))
+        if found is None:
+            raise CorruptModel(f"the registry has no version {version} of {name}")
+        return _registered(found)
+
+    def champion(self, name: str, alias: Alias = "champion") -> RegisteredModel:
+        """Look the bearer of an alias up.
+
+        Raises
+        ------
+        NoChampion
+            If there is no such model, or it has no bearer of the alias.
+        """
+        with self._connected() as client:
+            found = _bearer(client, name, alias)
+        if found is None:
+            raise NoChampion(f"{name} has no {alias}")
+        return found
+
+    def promote(self, name: str, version: int) -> bool:
+        """Make a version the champion, unless a champion with a later cutoff is there.
+
+        Returns
+        -------
+        bool
+            Whether the version is the champion now. Replaying an old week must not put an old
+            model in the place of a newer one.
+        """
+        promoted = self.find(name, version)
+        with self._connected() as client:
+            return _move_alias(client, promoted, "champion")
+
+    def fetch(self, artifact_uri: str, digest: str) -> dict[str, bytes]:
+        """Fetch a model's files without asking the registry's database.
+
+        Parameters
+        ----------
+        artifact_uri : str
+        digest : str
+            SHA-256 that was noted when the model was registered or promoted.
+
+        Raises
+        ------
+        CorruptModel
+            If the files are gone or do not match ``digest``.
+        RegistryUnavailable
+            If the artifact store cannot be reached.
+        """
+        files = self._read_artifacts(artifact_uri)
+        verify(files, expected=digest, what=artifact_uri)
+        return files
+
+    def load_files(self, name: str, version: int) -> dict[str, bytes]:
+        """Fetch a version's files, verified against the digest in the registry."""
+        found = self.find(name, version)
+        return self.fetch(found.artifact_uri, found.sha256)
+
+    def _read_artifacts(self, uri: str) -> dict[str, bytes]:
+        folder = local_folder(uri)
+        if folder is not None:
+            return read_folder(folder, what=uri)
+        with self._connected(), tempfile.TemporaryDirectory() as temporary:
+            from mlflow.artifacts import download_artifacts
+
+            path = download_artifacts(
+                artifact_uri=uri, dst_path=temporary, tracking_uri=self.tracking_uri
+            )
+            return read_folder(Path(path), what=uri)
+
+    def _experiment(self, client: "MlflowClient") -> str:
+        return _experiment_id(client, self.tracking_uri, self.artifacts_uri)
+
+    @contextmanager
+    def _connected(self) -> Iterator["MlflowClient"]:
+        """Open the registry and translate its ways of being down into one error."""
+        _configure_mlflow()
+        try:
+            yield _client(self.tracking_uri)
+        except Exception as error:
+            if _is_outage(error):
+                raise RegistryUnavailable(
+                    f"the model registry cannot be reached: {type(error).__name__}"
+                ) from error
+            raise
+
+
+def _idempotency_key(region: str, week: pd.Timestamp, digests: Mapping[str, str]) -> str:
+    parts = [region, f"{week:%Y-%m-%d}", *(f"{name}={digests[name]}" for name in sorted(digests))]
+    return sha256("|".join(parts).encode()).hexdigest()[:32]
+
+
+def _find_run(client: "MlflowClient", experiment: str, key: str) -> "Run | None":
+    found = client.search_runs([experiment], f"tags.idempotency_key = '{key}'", max_results=1)
+    return found[0] if found else None
+
+
+def _log_contents(
+    client: "MlflowClient",
+    run: "Run",
+    candidates: Sequence[Candidate],
+    metrics: Mapping[str, float],
+    params: Mapping[str, Any],
+) -> None:
+    """Write files, metrics and parameters in as few calls as MLflow allows."""
+    from mlflow.entities import Metric, Param
+
+    with tempfile.TemporaryDirectory() as temporary:
+        for one in candidates:
+            write_files(Path(temporary) / one.name, one.files)
+        client.log_artifacts(run.info.run_id, temporary, MODELS_FOLDER)
+    # The run's own start is the time of its metrics, so that completing a run repeats them.
+    logged = [
+        Metric(name, float(value), run.info.start_time, 0)
+        for name, value in metrics.items()
+        if pd.notna(value)
+    ]
+    noted = [Param(name, str(value)) for name, value in params.items()]
+    client.log_batch(run.info.run_id, metrics=logged[:MAX_BATCH], params=noted)
+
+
+def _create_versions(
+    client: "MlflowClient",
+    run: "Run",
+    candidates: Sequence[Candidate],
+    digests: Mapping[str, str],
+    tags: Mapping[str, str],
+) -> dict[str, RegisteredModel]:
+    """Register what the run does not have yet."""
+    present = client.search_model_versions(f"run_id = '{run.info.run_id}'")
+    versions = {found.name: _registered(found) for found in present}
+    for one in candidates:
+        if one.name in versions:
+            continue
+        _ensure_model(client, one, tags)
+        created = client.create_model_version(
+            one.name,
+            source=f"{run.info.artifact_uri}/{MODELS_FOLDER}/{one.name}",
+            run_id=run.info.run_id,
+            tags={**tags, **one.tags, "sha256": digests[one.name]},
+            await_creation_for=0,
+        )
+        versions[one.name] = _registered(created)
+    return versions
+
+
+def _ensure_model(client: "MlflowClient", one: Candidate, tags: Mapping[str, str]) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(one.name, tags={"region": tags["region"], **one.tags})
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _move_alias(client: "MlflowClient", model: RegisteredModel, alias: Alias) -> bool:
+    """Hand an alias over, unless its bearer has a later cutoff."""
+    bearer = _bearer(client, model.name, alias)
+    if bearer is not None and bearer.cutoff > model.cutoff:
+        return False
+    if bearer != model:
+        client.set_registered_model_alias(model.name, alias, str(model.version))
+    return True
+
+
+def _bearer(client: "MlflowClient", name: str, alias: Alias) -> RegisteredModel | None:
+    found = _lookup(lambda: client.get_model_version_by_alias(name, alias))
+    return None if found is None else _registered(found)
+
+
+def _lookup(ask: Callable[[], "ModelVersion"]) -> "ModelVersion | None":
+    """Ask for one version; None when the registry answers that there is none."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return ask()
+    except MlflowException as error:
+        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            return None
+        raise
+
+
+def _registered(found: "ModelVersion") -> RegisteredModel:
+    return RegisteredModel(
+        name=found.name,
+        version=int(found.version),
+        run_id=found.run_id or "",
+        sha256=found.tags.get("sha256", ""),
+        artifact_uri=found.source or "",
+        cutoff=pd.Timestamp(found.tags.get("cutoff", "1970-01-05")),
+    )
+
+
+@cache
+def _configure_mlflow() -> None:
+    """Set MLflow's environment before its first import; what the user has set stays."""
+    for name, value in MLFLOW_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)  # noqa: TID251 - written for MLflow, not read
+    import logging
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+@cache
+def _client(tracking_uri: str) -> "MlflowClient":
+    """Connect once per process.
+
+    The database is tried first, because MLflow itself tries a dead one for more than a minute.
+    """
+    path = sqlite_path(tracking_uri)
+    if path is None and not tracking_uri.startswith("http"):
+        _try_database(tracking_uri)
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+    if path is not None:
+        with _prepared_sqlite(path):
+            client.get_experiment_by_name(EXPERIMENT)
+            client.search_registered_models(max_results=1)
+    return client
+
+
+def sqlite_path(tracking_uri: str) -> Path | None:
+    """Return the database file of a SQLite registry, None for other registries.
+
+    Examples
+    --------
+    >>> sqlite_path("sqlite:////data/mlflow.db").as_posix()
+    '/data/mlflow.db'
+    >>> sqlite_path("http://127.0.0.1:5000") is None
+    True
+    """
+    prefix = "sqlite:///"
+    return Path(tracking_uri.removeprefix(prefix)) if tracking_uri.startswith(prefix) else None
+
+
+@contextmanager
+def _prepared_sqlite(path: Path) -> Iterator[None]:
+    """Let one process at a time open the file for the first time, which makes its tables."""
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        connection = sqlite3.connect(path, timeout=20)
+        try:
+            # Readers and a writer at once: measured, the slowest of four processes waits half.
+            connection.execute("PRAGMA journal_mode=WAL")
+        finally:
+            connection.close()
+        yield
+
+
+def _try_database(uri: str) -> None:
+    import sqlalchemy
+
+    arguments = {"connect_timeout": 5} if uri.startswith("postgresql") else {}
+    engine = sqlalchemy.create_engine(uri, connect_args=arguments)
+    try:
+        engine.connect().close()
+    finally:
+        engine.dispose()
+
+
+@cache
+def _experiment_id(client: "MlflowClient", tracking_uri: str, artifacts_uri: str) -> str:  # noqa: ARG001 - the cache's key
+    """Find or make the experiment; of two processes that make it at once, one wins."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(EXPERIMENT)
+    if found is not None:
+        return found.experiment_id
+    try:
+        return client.create_experiment(EXPERIMENT, artifact_location=artifacts_uri or None)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        made = client.get_experiment_by_name(EXPERIMENT)
+        if made is None:
+            raise
+        return made.experiment_id
+
+
+OUTAGE_CODES = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "IO_ERROR", "REQUEST_LIMIT_EXCEEDED"}
+
+
+def _is_outage(error: Exception) -> bool:
+    """Tell a registry that is down or broken from one that refuses what it was asked."""
+    module = type(error).__module__.partition(".")[0]
+    if isinstance(error, (sqlite3.Error, ConnectionError, TimeoutError, PermissionError)):
+        return True
+    if module in {"sqlalchemy", "requests", "urllib3"}:
+        return True
+    return module == "mlflow" and getattr(error, "error_code", "") in OUTAGE_CODES
