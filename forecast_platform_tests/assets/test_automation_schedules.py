@@ -4,7 +4,10 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
-from forecast_platform.automation.schedules import build_weekly_forecast_schedule, last_complete_week
+from forecast_platform.automation.schedules import (
+    build_weekly_forecast_schedule,
+    last_complete_week,
+)
 
 MONDAY_AT_SIX = datetime(2024, 3, 11, 6, tzinfo=UTC)
 
