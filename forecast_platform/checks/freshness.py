@@ -1,0 +1,32 @@
+"""Checks that the models that serve are not stale.
+
+`FreshnessPolicy` on `trained_ensembles` looks at the latest materialization of any region; this
+check looks at what made each region's forecasts, and its verdict counts.
+"""
+
+import pandas as pd
+
+from forecast_platform.assets.forecasts import forecasts
+from forecast_platform.checks.partitioned import Tables, region_week_check
+from forecast_platform.vocabulary import CUTOFF, SEGMENT, WEEK
+
+STALE_AFTER = pd.Timedelta(days=60)
+"""A model is stale when more than this lies between its cutoff and the week that it scores."""
+
+
+@region_week_check(forecasts, reads={"forecasts": [SEGMENT, CUTOFF]})
+def models_are_fresh(tables: Tables) -> list[str]:
+    """No forecast comes from a model whose cutoff is more than 60 days before its week.
+
+    Does not stop what is downstream: a stale forecast is better than none, and it says its age.
+    """
+    rows = tables["forecasts"]
+    ages = (rows[WEEK] - rows[CUTOFF]).groupby(rows[SEGMENT]).max()
+    return [
+        f"{segment}: the model is {age.days} days old"
+        for segment, age in ages.items()
+        if age > STALE_AFTER
+    ]
+
+
+freshness_checks = [models_are_fresh]

@@ -1,0 +1,95 @@
+"""The one way in which checks of region-weeks are made.
+
+``@asset_check(partitions_def=...)`` is marked preview in Dagster 1.13: it is used here and in
+`forecast_platform.checks.schema` only. A check is a pure function of the rows of one
+region-week that says what is wrong; reading, looping and reporting happen here.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+
+import dagster as dg
+import pandas as pd
+
+from forecast_platform.partitions import RegionWeek, region_weeks, region_weeks_of
+from forecast_platform.resources.lake import Lake
+
+Tables = Mapping[str, pd.DataFrame]
+Judge = Callable[[Tables], list[str]]
+"""Takes the rows of one region-week of each table; returns what is wrong, in words."""
+
+MAX_SHOWN = 50
+
+
+def region_week_check(
+    asset: dg.AssetsDefinition,
+    *,
+    reads: Mapping[str, Sequence[str]],
+    blocking: bool = False,
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+) -> Callable[[Judge], dg.AssetChecksDefinition]:
+    """Make a judge of one region-week into a check of all that a run has made.
+
+    Parameters
+    ----------
+    asset : dagster.AssetsDefinition
+        The asset that is held to the check.
+    reads : Mapping[str, Sequence[str]]
+        Tables to read and their columns.
+    blocking : bool, default=False
+        Whether a failure stops what is downstream.
+    severity : dagster.AssetCheckSeverity, default=ERROR
+    """
+
+    def build(judge: Judge) -> dg.AssetChecksDefinition:
+        @dg.asset_check(
+            asset=asset,
+            name=getattr(judge, "__name__", "check"),
+            description=inspect.getdoc(judge),
+            blocking=blocking,
+            partitions_def=region_weeks,
+        )
+        def check(context: dg.AssetCheckExecutionContext, lake: Lake) -> dg.AssetCheckResult:
+            keys = region_weeks_of(context)
+            tables = {name: _read(lake, name, columns, keys) for name, columns in reads.items()}
+            problems = [
+                (key.key, problem)
+                for key in keys
+                for problem in judge({name: _rows(table, key) for name, table in tables.items()})
+            ]
+            return _result(problems, len(keys), severity)
+
+        return check
+
+    return build
+
+
+def _read(
+    lake: Lake, table: str, columns: Sequence[str], keys: Sequence[RegionWeek]
+) -> pd.DataFrame:
+    return lake.read(
+        table,
+        region=sorted({key.region for key in keys}),
+        weeks=sorted({key.week for key in keys}),
+        columns=["region", "week", *columns],
+    )
+
+
+def _rows(table: pd.DataFrame, key: RegionWeek) -> pd.DataFrame:
+    return table[(table["region"] == key.region) & (table["week"] == key.week)]
+
+
+def _result(
+    problems: Sequence[tuple[str, str]], n_keys: int, severity: dg.AssetCheckSeverity
+) -> dg.AssetCheckResult:
+    failed = sorted({key for key, _ in problems})
+    metadata: dict[str, object] = {"n_region_weeks": n_keys, "n_failed": len(failed)}
+    if problems:
+        shown = pd.DataFrame(problems[:MAX_SHOWN], columns=["region-week", "problem"])
+        metadata["problems"] = dg.MetadataValue.md(shown.to_markdown(index=False))
+    return dg.AssetCheckResult(
+        passed=not problems,
+        severity=severity,
+        metadata=metadata,
+        description="; ".join(f"{key}: {problem}" for key, problem in problems[:3]) or None,
+    )

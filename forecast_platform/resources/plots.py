@@ -1,0 +1,56 @@
+"""Small pictures for the metadata of assets, as PNG inside markdown.
+
+Drawn without a display and without matplotlib's global state; matplotlib is imported here at
+the first use. What is plotted is decided by the asset.
+"""
+
+from base64 import b64encode
+from io import BytesIO
+
+import dagster as dg
+import pandas as pd
+
+WIDTH, HEIGHT, DPI = 7.2, 2.6, 80
+"""[inch], [inch], [dots/inch]: about 20 kB, since every picture is kept in the event log."""
+
+ACTUAL_COLOUR, FORECAST_COLOUR, BASELINE_COLOUR = "#334155", "#0284c7", "#a8a29e"
+
+
+def plot_forecast(
+    actual: pd.Series, forecast: pd.Series, baseline: pd.Series, *, title: str
+) -> dg.MarkdownMetadataValue:
+    """Draw recent actuals and what is forecast after them.
+
+    Parameters
+    ----------
+    actual, forecast, baseline : pandas.Series
+        Units indexed by the Monday of their week [units/week].
+    title : str
+
+    Returns
+    -------
+    dagster.MarkdownMetadataValue
+        An image that Dagster's UI shows in the asset's metadata.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, layout="constrained")
+    axes = figure.subplots()
+    joined = pd.concat([actual.tail(1), forecast])
+    axes.plot(actual.index, actual, color=ACTUAL_COLOUR, label="actual")
+    axes.plot(joined.index, joined, color=FORECAST_COLOUR, marker="o", ms=3, label="forecast")
+    axes.plot(baseline.index, baseline, color=BASELINE_COLOUR, ls="--", label="historical average")
+    axes.set_title(title, fontsize=9, loc="left")
+    axes.set_ylabel("units per week", fontsize=8)
+    axes.set_ylim(bottom=0)
+    axes.tick_params(labelsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=7, frameon=False, ncols=3)
+    return _as_markdown(figure, title)
+
+
+def _as_markdown(figure, title: str) -> dg.MarkdownMetadataValue:  # noqa: ANN001 - lazy import
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png")
+    encoded = b64encode(buffer.getvalue()).decode()
+    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{encoded})")

@@ -1,0 +1,84 @@
+"""Contract of the forecasts, the table that planners use.
+
+Which model made a row is said in the row; how good it was is in `schemas.metrics`.
+"""
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+from pandera.typing import Series
+
+from forecast_platform.vocabulary import FORMATS, HISTORICAL_AVERAGE, VELOCITIES
+
+CHAMPION = "champion"
+SERVERS = (CHAMPION, HISTORICAL_AVERAGE)
+MONDAY = 0
+
+
+class Forecasts(pa.DataFrameModel):
+    """Weekly demand forecast for every series of a region, as known at the close of one week."""
+
+    region: Series[str] = pa.Field(description="Sales region")
+    week: Series[pd.Timestamp] = pa.Field(description="Monday; what was known at its close")
+    forecast_id: Series[str] = pa.Field(
+        unique=True, description="<region>|<week>|<unique_id>|<h>: names this row for ever"
+    )
+    unique_id: Series[str] = pa.Field(
+        str_matches=r"^[^/]+/[^/]+$", description="Series, <store_id>/<product_id>"
+    )
+    store_id: Series[str] = pa.Field(description="Store")
+    product_id: Series[str] = pa.Field(description="Product")
+    format: Series[str] = pa.Field(isin=FORMATS, description="Format of the store")
+    velocity: Series[str] = pa.Field(isin=VELOCITIES, description="Velocity of the product")
+    segment: Series[str] = pa.Field(description="<format>_<velocity>")
+    ds: Series[pd.Timestamp] = pa.Field(description="Monday of the week that is forecast")
+    h: Series[int] = pa.Field(ge=1, description="Weeks ahead of `week` [weeks]")
+    y_hat: Series[float] = pa.Field(ge=0, description="Forecast demand, net of returns [units]")
+    lasso: Series[float] = pa.Field(
+        ge=0, nullable=True, description="Forecast of the LASSO member [units]"
+    )
+    embedding_net: Series[float] = pa.Field(
+        ge=0, nullable=True, description="Forecast of the net member [units]"
+    )
+    historical_average: Series[float] = pa.Field(
+        ge=0, description="Forecast of the baseline [units]"
+    )
+    model_name: Series[str] = pa.Field(description="Registered name of the model that served")
+    model_version: Series[pd.Int64Dtype] = pa.Field(
+        nullable=True, coerce=True, description="Its version; none if it was made on the spot"
+    )
+    cutoff: Series[pd.Timestamp] = pa.Field(description="Its training cutoff")
+    served_by: Series[str] = pa.Field(
+        isin=SERVERS, description="champion, or the historical average after a failover"
+    )
+    failover_reason: Series[str] = pa.Field(
+        nullable=True, description="Why the champion did not serve"
+    )
+    run_id: Series[str] = pa.Field(description="Dagster run that made the row")
+    git_commit: Series[str] = pa.Field(description="Commit of the code that made the row")
+
+    class Config(pa.DataFrameModel.Config):
+        """Column set and key."""
+
+        strict = True
+        unique = ["region", "week", "unique_id", "h"]
+
+    @pa.check("ds", name="opens_on_monday")
+    def _opens_on_monday(cls, ds: pd.Series) -> pd.Series:
+        return ds.dt.dayofweek == MONDAY
+
+    @pa.dataframe_check(name="is_about_the_week_h_weeks_ahead")
+    def _ahead(cls, df: pd.DataFrame) -> pd.Series:
+        return df["ds"] == df["week"] + pd.to_timedelta(7 * df["h"], unit="D")
+
+    @pa.check("y_hat", name="is_finite")
+    def _finite(cls, y_hat: pd.Series) -> pd.Series:
+        return pd.Series(np.isfinite(y_hat), index=y_hat.index)
+
+    @pa.dataframe_check(name="a_failover_has_a_reason")
+    def _reasoned(cls, df: pd.DataFrame) -> pd.Series:
+        return (df["served_by"] == CHAMPION) == df["failover_reason"].isna()
+
+    @pa.dataframe_check(name="no_model_serves_from_the_future")
+    def _known(cls, df: pd.DataFrame) -> pd.Series:
+        return df["cutoff"] <= df["week"]

@@ -1,0 +1,64 @@
+"""Contract of the scores of models on held-out weeks.
+
+How a score is computed belongs to `forecast_platform.forecasting.evaluation.metrics`.
+"""
+
+import pandas as pd
+import pandera.pandas as pa
+from pandera.typing import Series
+
+from forecast_platform.vocabulary import (
+    EMBEDDING_NET,
+    ENSEMBLE,
+    FORMATS,
+    HISTORICAL_AVERAGE,
+    LASSO,
+    VELOCITIES,
+)
+
+MODELS = (ENSEMBLE, LASSO, EMBEDDING_NET, HISTORICAL_AVERAGE)
+ALL = "all"
+"""Segment of the scores over all rows of a region."""
+
+
+class ValidationMetrics(pa.DataFrameModel):
+    """Scores of one region and week: every model on the same held-out rows, as fractions."""
+
+    region: Series[str] = pa.Field(description="Sales region")
+    week: Series[pd.Timestamp] = pa.Field(description="Cutoff of the models that were validated")
+    segment: Series[str] = pa.Field(
+        description="<format>_<velocity>; a format; or all: which rows were scored"
+    )
+    format: Series[str] = pa.Field(isin=FORMATS, nullable=True, description="Format of the stores")
+    velocity: Series[str] = pa.Field(
+        isin=VELOCITIES, nullable=True, description="Velocity of the products"
+    )
+    model: Series[str] = pa.Field(isin=MODELS, description="Member, ensemble or baseline")
+    mape: Series[float] = pa.Field(
+        ge=0, nullable=True, description="Mean |y - y_hat| / y over rows with y > 0 [fraction]"
+    )
+    wape: Series[float] = pa.Field(
+        ge=0, nullable=True, description="Sum of |y - y_hat| over sum of y [fraction]"
+    )
+    rmse_0: Series[float] = pa.Field(
+        ge=0, nullable=True, description="Root mean squared error over rows with y = 0 [units]"
+    )
+    rmse_all: Series[float] = pa.Field(
+        ge=0, nullable=True, description="Root mean squared error over all rows [units]"
+    )
+    bias: Series[float] = pa.Field(
+        nullable=True, description="Sum of (y_hat - y) over sum of y; above 0 is high [fraction]"
+    )
+    n_rows: Series[int] = pa.Field(ge=1, description="Rows scored")
+    n_positive: Series[int] = pa.Field(ge=0, description="Rows with y > 0")
+    n_zero: Series[int] = pa.Field(ge=0, description="Rows with y = 0")
+
+    class Config(pa.DataFrameModel.Config):
+        """Column set and key."""
+
+        strict = True
+        unique = ["region", "week", "segment", "model"]
+
+    @pa.dataframe_check(name="counts_add_up")
+    def _counts(cls, df: pd.DataFrame) -> pd.Series:
+        return df["n_positive"] + df["n_zero"] == df["n_rows"]

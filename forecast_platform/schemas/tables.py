@@ -1,0 +1,30 @@
+"""Bring a frame into the form of its contract: columns, order, types.
+
+Judges nothing: whether the values are right is for the schema checks.
+"""
+
+import pandas as pd
+import pandera.pandas as pa
+
+
+def as_table(frame: pd.DataFrame, schema: type[pa.DataFrameModel]) -> pd.DataFrame:
+    """Select the columns of ``schema``, in its order and with its types.
+
+    A column of nothing but missing values gets its type too, so that a table's first write
+    does not fix a wrong one.
+
+    Raises
+    ------
+    KeyError
+        If ``frame`` lacks a column.
+    """
+    columns = schema.to_schema().columns
+    types = {name: _dtype(column.dtype) for name, column in columns.items()}
+    return frame[list(columns)].astype(types).reset_index(drop=True)
+
+
+def _dtype(dtype: object) -> str:
+    name = str(dtype)
+    if name.startswith("string"):
+        return "str"
+    return "datetime64[us]" if name.startswith("datetime64") else name
