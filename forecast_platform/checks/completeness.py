@@ -7,14 +7,14 @@ from forecast_platform.assets.forecasts import forecasts
 from forecast_platform.assets.training import trained_ensembles
 from forecast_platform.checks.partitioned import Tables, region_week_check
 from forecast_platform.schemas.models import MODELS_PER_REGION
-from forecast_platform.vocabulary import FORMATS, H, UNIQUE_ID, VELOCITIES
+from forecast_platform.vocabulary import FORMATS, UNIQUE_ID, VELOCITIES, H
 
 
 @region_week_check(
     trained_ensembles, reads={"trained_ensembles": ["model_name", "segment"]}, blocking=True
 )
 def has_every_model(tables: Tables) -> list[str]:
-    """Four ensembles and two baselines per region and week, not one more or less."""
+    """Count four ensembles and two baselines per region and week, not one more or less."""
     models = tables["trained_ensembles"]
     expected = {f"{form}_{velocity}" for form in FORMATS for velocity in VELOCITIES} | set(FORMATS)
     problems = [f"no model of {one}" for one in sorted(expected - set(models["segment"]))]
@@ -29,7 +29,7 @@ def has_every_model(tables: Tables) -> list[str]:
     blocking=True,
 )
 def has_every_series(tables: Tables) -> list[str]:
-    """A forecast for every series and week ahead of the feature table, and for no other."""
+    """Require a forecast for every series and week ahead of the features, and for no other."""
     made = set(zip(*(tables["forecasts"][name] for name in (UNIQUE_ID, H)), strict=True))
     asked = set(zip(*(tables["demand_features"][name] for name in (UNIQUE_ID, H)), strict=True))
     problems = []

@@ -6,9 +6,13 @@ the first use. What is plotted is decided by the asset.
 
 from base64 import b64encode
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WIDTH, HEIGHT, DPI = 7.2, 2.6, 80
 """[inch], [inch], [dots/inch]: about 20 kB, since every picture is kept in the event log."""
@@ -49,7 +53,7 @@ def plot_forecast(
     return _as_markdown(figure, title)
 
 
-def _as_markdown(figure, title: str) -> dg.MarkdownMetadataValue:  # noqa: ANN001 - lazy import
+def _as_markdown(figure: "Figure", title: str) -> dg.MarkdownMetadataValue:
     buffer = BytesIO()
     figure.savefig(buffer, format="png")
     encoded = b64encode(buffer.getvalue()).decode()
