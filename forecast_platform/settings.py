@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     landing_uri: str = Field(
         default="", description="Folder or URI of delivered files; default <home>/landing."
     )
+    landing_interval_seconds: int = Field(
+        default=30, ge=1, description="Time between two looks at the landing area [s]."
+    )
     lake_uri: str = Field(
         default="", description="Folder or URI of the Delta tables; default <home>/lake."
     )

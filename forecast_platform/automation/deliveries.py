@@ -1,7 +1,8 @@
-"""What the landing sensor remembers of the landing area between two ticks.
+"""What was delivered, what the lake was made from, and what the landing sensor remembers.
 
-Pure bookkeeping: which region-weeks have files that were not looked at yet, and which of them
-have come to rest. It reads no file and starts nothing; ``sensors.py`` does.
+Bookkeeping: which region-weeks have files that were not looked at yet, which of them have come
+to rest, and whether their contents are those that the raw tables recorded. It starts nothing;
+``sensors.py`` does.
 
 A region-week's files are reduced to one fingerprint of names, sizes and times of change. The
 cursor keeps one fingerprint per region and quarter (13 weeks), so that it grows by four short
@@ -10,9 +11,9 @@ entries per region and year, and one per week only for the few quarters under ob
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Any, Final, Protocol, Self
 
 import pandas as pd
 
@@ -24,6 +25,81 @@ MAX_QUARTERS_WATCHED: Final = 20
 """Bounds the cursor and one tick's work: the rest of a large landing area waits for its turn."""
 
 Fingerprints = Mapping[RegionWeek, str]
+Contents = Mapping[str, tuple[str, ...]]
+"""Sorted SHA-256 of the files of each source: what a region-week is made from."""
+
+
+class DeliveredFile(Protocol):
+    """What is known of a file before it is read."""
+
+    @property
+    def source(self) -> str: ...  # noqa: D102
+    @property
+    def region(self) -> str: ...  # noqa: D102
+    @property
+    def week(self) -> pd.Timestamp: ...  # noqa: D102
+    @property
+    def file(self) -> str: ...  # noqa: D102
+    @property
+    def size_bytes(self) -> int: ...  # noqa: D102
+    @property
+    def modified(self) -> object: ...  # noqa: D102
+
+
+class LandingArea(Protocol):
+    """Where files are delivered."""
+
+    def files(self) -> Iterable[Any]:
+        """List every delivered file."""
+        ...
+
+    def sha256(self, file: Any) -> str:
+        """Digest the content of one file."""
+        ...
+
+
+class Tables(Protocol):
+    """What is asked of the lake."""
+
+    def exists(self, table: str) -> bool:
+        """Whether a table was ever written."""
+        ...
+
+    def read(
+        self,
+        table: str,
+        *,
+        region: Sequence[str],
+        weeks: Sequence[pd.Timestamp],
+        columns: Sequence[str],
+    ) -> pd.DataFrame:
+        """Read rows of some region-weeks."""
+        ...
+
+
+def contents_of(landing: LandingArea, files: Iterable[DeliveredFile]) -> Contents:
+    """Digest the delivered files of one region-week. Names do not count: a copy is nothing new."""
+    by_source: dict[str, list[str]] = {}
+    for one in files:
+        by_source.setdefault(one.source, []).append(landing.sha256(one))
+    return {source: tuple(sorted(digests)) for source, digests in sorted(by_source.items())}
+
+
+def recorded_contents(lake: Tables, keys: Sequence[RegionWeek]) -> dict[RegionWeek, Contents]:
+    """Look up what the raw tables of these region-weeks were made from."""
+    if not keys or not lake.exists("raw_files"):
+        return {}
+    rows = lake.read(
+        "raw_files",
+        region=sorted({key.region for key in keys}),
+        weeks=sorted({key.week for key in keys}),
+        columns=["region", "week", "source", "sha256"],
+    )
+    recorded: dict[RegionWeek, dict[str, tuple[str, ...]]] = {}
+    for region, week, source, digest in rows.sort_values("sha256").itertuples(index=False):
+        sources = recorded.setdefault(RegionWeek(region, week), {})
+        sources[source] = (*sources.get(source, ()), digest)
+    return dict(recorded)
 
 
 def fingerprint(parts: Iterable[object]) -> str:

@@ -1,0 +1,180 @@
+"""What runs because files arrived.
+
+The landing sensor lists the landing area and asks for exactly the region-weeks whose files are
+new or changed, once. What it remembers is in ``deliveries.py``; what the files mean is for the
+raw assets. See https://docs.dagster.io/guides/automate/sensors.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+import dagster as dg
+import pandas as pd
+
+from forecast_platform.automation.deliveries import (
+    Cursor,
+    DeliveredFile,
+    LandingArea,
+    Tables,
+    contents_of,
+    fingerprint,
+    recorded_contents,
+)
+from forecast_platform.automation.jobs import weekly_forecast
+from forecast_platform.automation.schedules import last_complete_week
+from forecast_platform.partitions import RegionWeek, regions, weeks
+
+MAX_REQUESTS: Final = 20
+"""Runs asked for in one tick; the next tick goes on."""
+
+MAX_BYTES_READ: Final = 256 * 1024 * 1024
+"""Bytes of changed files whose digest one tick computes, so that it ends within its minute."""
+
+Delivery = Sequence[DeliveredFile]
+
+
+@dataclass
+class Look:
+    """What one look at the landing area found.
+
+    Attributes
+    ----------
+    deliveries : dict of RegionWeek to Delivery
+        Files of region-weeks that can be asked for.
+    unregistered : set of str
+        Regions that have files but are not registered. They are told, not added: a folder with
+        a misspelled name must not become a region.
+    n_early : int
+        Files of weeks that are not over, which wait, or that lie before the first week.
+    """
+
+    deliveries: dict[RegionWeek, list[DeliveredFile]] = field(default_factory=dict)
+    unregistered: set[str] = field(default_factory=set)
+    n_early: int = 0
+
+    @property
+    def fingerprints(self) -> dict[RegionWeek, str]:
+        """Names, sizes and times of change of each region-week's files, in short."""
+        return {
+            key: fingerprint(
+                f"{one.source}/{one.file}:{one.size_bytes}:{one.modified}" for one in files
+            )
+            for key, files in self.deliveries.items()
+        }
+
+    def told(self) -> str:
+        """Say what was seen and left alone."""
+        notes = [f"{len(self.deliveries)} region-weeks in the landing area."]
+        if self.unregistered:
+            names = ", ".join(sorted(self.unregistered))
+            notes.append(
+                f"Not registered, so not looked at: {names}. "
+                "`forecast-platform regions add <region>` registers a region."
+            )
+        if self.n_early:
+            notes.append(
+                f"{self.n_early} files of weeks that are not over or before the first week."
+            )
+        return " ".join(notes)
+
+
+def look_at(landing: LandingArea, registered: set[str], last_week: pd.Timestamp) -> Look:
+    """List the landing area and sort its files by region-week."""
+    first_week = pd.Timestamp(weeks.start.date())
+    look = Look()
+    for one in landing.files():
+        if one.region not in registered:
+            look.unregistered.add(one.region)
+        elif not first_week <= one.week <= last_week:
+            look.n_early += 1
+        else:
+            look.deliveries.setdefault(RegionWeek(one.region, one.week), []).append(one)
+    return look
+
+
+def ask_for_changes(
+    landing: LandingArea, lake: Tables, look: Look, cursor: Cursor
+) -> list[dg.RunRequest]:
+    """Ask for the region-weeks whose contents differ from what the lake was made from.
+
+    The cursor moves on to what was asked for; what does not fit into this tick stays for the
+    next.
+    """
+    marks = look.fingerprints
+    ready = cursor.observe(marks)
+    recorded = recorded_contents(lake, ready)
+    requests: list[dg.RunRequest] = []
+    n_bytes = 0
+    for key in ready:
+        if len(requests) == MAX_REQUESTS or n_bytes > MAX_BYTES_READ:
+            break
+        delivery = look.deliveries[key]
+        n_bytes += sum(one.size_bytes for one in delivery)
+        contents = contents_of(landing, delivery)
+        if contents != recorded.get(key):
+            requests.append(_request(key, contents, delivery))
+        cursor.mark_handled(key)
+    cursor.settle(marks)
+    return requests
+
+
+def _request(
+    key: RegionWeek, contents: Mapping[str, Sequence[str]], delivery: Delivery
+) -> dg.RunRequest:
+    """Ask once for these contents of a region-week.
+
+    Dagster never repeats a run key. The time of the last change is part of it, so that contents
+    that come back after a correction are asked for again.
+    """
+    digest = fingerprint([*contents.items(), max(str(one.modified) for one in delivery)])
+    return dg.RunRequest(
+        run_key=f"{key.key}|{digest}",
+        partition_key=key.key,
+        tags={"forecast_platform/delivery": digest},
+    )
+
+
+def build_landing_sensor(*, running: bool, every_seconds: int) -> dg.SensorDefinition:
+    """Build the sensor that forecasts what new or corrected files touch.
+
+    Parameters
+    ----------
+    running : bool
+        Whether a fresh installation starts with the sensor switched on.
+    every_seconds : int
+        Time between two looks at the landing area [s]. Files are asked for when two looks
+        running have seen the same sizes and times of change.
+    """
+
+    @dg.sensor(
+        name="landing_sensor",
+        job=weekly_forecast,
+        minimum_interval_seconds=every_seconds,
+        description=(
+            "Forecast exactly the region-weeks whose delivered files are new or corrected, once "
+            "they are written to the end."
+        ),
+        default_status=(
+            dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
+        ),
+    )
+    def landing_sensor(
+        context: dg.SensorEvaluationContext,
+        landing: dg.ResourceParam[LandingArea],
+        lake: dg.ResourceParam[Tables],
+    ) -> dg.SensorResult:
+        registered = set(context.instance.get_dynamic_partitions(str(regions.name)))
+        look = look_at(landing, registered, last_complete_week(datetime.now(UTC)))
+        cursor = Cursor.from_text(context.cursor)
+        requests = ask_for_changes(landing, lake, look, cursor)
+        if look.unregistered:
+            context.log.warning(look.told())
+        return dg.SensorResult(
+            run_requests=requests,
+            skip_reason=None if requests else look.told(),
+            cursor=cursor.to_text(),
+        )
+
+    return landing_sensor
