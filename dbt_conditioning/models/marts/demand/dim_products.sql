@@ -1,0 +1,31 @@
+with
+
+region_weeks as (
+
+    select * from {{ ref('int_region_weeks') }}
+
+),
+
+products as (
+
+    select * from {{ ref('int_products_versioned') }}
+
+)
+
+select
+    region_weeks.region,
+    region_weeks.week,
+    products.product_id,
+    products.category,
+    products.brand,
+    products.package_size,
+    products.launched_on,
+    products.delisted_on
+
+from region_weeks
+
+inner join products
+    on
+        region_weeks.region = products.region
+        and region_weeks.week >= products.known_from
+        and (products.known_until is null or region_weeks.week < products.known_until)

@@ -1,0 +1,54 @@
+with
+
+region_weeks as (
+
+    select * from {{ ref('int_region_weeks') }}
+
+),
+
+stores as (
+
+    select * from {{ ref('int_stores_versioned') }}
+
+),
+
+shoppers as (
+
+    select * from {{ ref('int_shoppers_versioned') }}
+
+)
+
+select
+    region_weeks.region,
+    region_weeks.week,
+    stores.store_id,
+    stores.zip,
+    stores.format,
+    stores.opened_on,
+    stores.closed_on,
+    shoppers.share_age_60_plus,
+    shoppers.share_college,
+    shoppers.share_ethnic_minority,
+    shoppers.median_income,
+    shoppers.share_large_households,
+    shoppers.share_working_women,
+    shoppers.share_high_value_homes,
+    shoppers.warehouse_distance,
+    shoppers.warehouse_volume_ratio,
+    shoppers.competitor_distance,
+    shoppers.competitor_volume_ratio
+
+from region_weeks
+
+inner join stores
+    on
+        region_weeks.region = stores.region
+        and region_weeks.week >= stores.known_from
+        and (stores.known_until is null or region_weeks.week < stores.known_until)
+
+left join shoppers
+    on
+        stores.region = shoppers.region
+        and stores.store_id = shoppers.store_id
+        and region_weeks.week >= shoppers.known_from
+        and (shoppers.known_until is null or region_weeks.week < shoppers.known_until)

@@ -1,0 +1,11 @@
+select
+    region,
+    week,
+    product_id,
+    category,
+    brand,
+    package_size,
+    cast(launched_on as date) as launched_on,
+    cast(delisted_on as date) as delisted_on
+
+from {{ source('lake', 'raw_products') }}

@@ -1,0 +1,10 @@
+select
+    region,
+    week,
+    store_id,
+    zip,
+    format,
+    cast(opened_on as date) as opened_on,
+    cast(closed_on as date) as closed_on
+
+from {{ source('lake', 'raw_stores') }}

@@ -1,0 +1,18 @@
+{# Rows that share their key with another row, or miss a part of it. #}
+{% test unique_key(model, columns) %}
+
+select
+    {{ columns | join(', ') }},
+    count(*) as n_rows
+
+from {{ model }}
+
+group by {{ columns | join(', ') }}
+
+having
+    count(*) > 1
+    {%- for column in columns %}
+    or {{ column }} is null
+    {%- endfor %}
+
+{% endtest %}
