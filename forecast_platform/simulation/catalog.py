@@ -1,11 +1,11 @@
 """Stores, products and shoppers: what exists, since when and until when.
 
-Only master data and its life cycle; nothing here changes with a week's demand. Dates that end
-something are its last day, a Sunday; dates that begin something are a Monday.
+Only master data and its life cycle; nothing here changes with a week's demand. What ends has the
+date of its first day without, a Monday; what begins that of its first day, a Monday too.
 """
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -60,7 +60,7 @@ class LifeCycle:
 
 
 def _end(last: int, week: int) -> date | None:
-    return monday_of(last) + timedelta(6) if last <= week + KNOWN_AHEAD else None
+    return monday_of(last + 1) if last <= week + KNOWN_AHEAD else None
 
 
 def _life_cycle(rng: np.random.Generator, count: int, start: int, share: float) -> LifeCycle:
@@ -108,7 +108,7 @@ def make_products(config: RetailerConfig) -> Products:
     brands, sizes = rng.integers(0, 6, (2, count))
     return Products(
         ids=np.array([f"P{i + 1:04d}" for i in range(count)]),
-        category=stream(config.seed, "categories").integers(0, len(CATEGORIES), count),
+        category=_categories(config),
         is_fast=np.arange(count) % 2 == 0,
         life=_life_cycle(
             stream(config.seed, "launches"), count, config.first_week_number, share=0.16
@@ -116,6 +116,13 @@ def make_products(config: RetailerConfig) -> Products:
         brand=[_BRANDS[i] for i in brands],
         package_size=[_SIZES[i] for i in sizes],
     )
+
+
+def _categories(config: RetailerConfig) -> np.ndarray:
+    """Deal the categories out in turn, to fast and slow movers apart."""
+    order = stream(config.seed, "categories").permutation(len(CATEGORIES))
+    index = np.arange(config.products)
+    return order[(index // 2 + 3 * (index % 2)) % len(CATEGORIES)]
 
 
 @dataclass(frozen=True)
