@@ -116,7 +116,7 @@ def test_asset_is_backfilled_in_ranges(asset):
 
 @every_asset
 def test_asset_depends_on_the_same_week_only(asset):
-    """A window mapping would make the UI target hundreds of runs: history is read as of the week."""
+    """A window mapping would make the UI target hundreds of runs; history is read by the body."""
     mappings = asset.partition_mappings.values()
 
     assert [
