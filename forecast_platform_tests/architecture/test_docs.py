@@ -5,7 +5,11 @@ import pytest
 from forecast_platform.definitions import defs
 from forecast_platform.settings import PROJECT_ROOT, Settings
 
-PAGES = [PROJECT_ROOT / "README.md", *sorted((PROJECT_ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    PROJECT_ROOT / "README.md",
+    PROJECT_ROOT / "deploy" / "README.md",
+    *sorted((PROJECT_ROOT / "docs").rglob("*.md")),
+]
 ASSETS = sorted(
     node.key.to_user_string()
     for node in defs.resolve_asset_graph().asset_nodes
