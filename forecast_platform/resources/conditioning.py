@@ -247,7 +247,7 @@ class Conditioned:
         columns = ", ".join(order)
         with _open(self.database) as connection:
             query = f"select * from main.{mart} order by {columns}"  # noqa: S608 - our own names
-            return connection.execute(query).to_arrow_table()
+            return connection.sql(query).to_arrow_table()
 
     def raise_for_problems(self) -> None:
         """Stop here if something failed.
@@ -301,7 +301,9 @@ class Conditioning(dg.ConfigurableResource):
             database = Path(folder) / f"{DATABASE}.duckdb"
             versions = load_box(lake, box, database)
             arguments = _arguments(self.project_dir, database, box, self.memory_limit)
-            arguments += ["--select", *(f"+{mart}" for mart in select)] if select else []
+            if select:
+                arguments += ["--indirect-selection", "cautious"]
+                arguments += ["--select", *(f"+{mart}" for mart in select)]
             arguments += [] if unit_tests else ["--exclude-resource-type", "unit_test"]
             results = _invoke(Path(self.project_dir), arguments)
             yield Conditioned(
@@ -463,7 +465,7 @@ def _test_outcomes(results: "Sequence[RunResult]", database: Path) -> list[TestO
             rows=_failing_rows(result, database),
         )
         for result in results
-        if result.node.resource_type == "test"
+        if result.node.resource_type in {"test", "unit_test"}
     ]
 
 
