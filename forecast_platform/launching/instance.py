@@ -11,13 +11,18 @@ from pathlib import Path
 from typing import Final
 
 import dagster as dg
+import pandas as pd
 
-from forecast_platform.partitions import regions
+from forecast_platform.partitions import RegionWeek, parse_key, regions
 from forecast_platform.settings import PROJECT_ROOT, Settings
 
 PID_TAG: Final = "forecast_platform/pid"
 """Process that executes the run, so that a later launch can tell a lost run from a live one."""
 
+MAX_RUNS: Final = 2_000
+"""Runs that `failed_region_weeks` looks back."""
+
+_FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
 _INSTANCE_FILE = PROJECT_ROOT / "deploy" / "local" / "dagster.yaml"
 
 
@@ -87,3 +92,33 @@ def _is_alive(pid: str) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def failed_region_weeks(instance: dg.DagsterInstance) -> dict[str, tuple[str, ...]]:
+    """Find the region-weeks whose last run failed, by region.
+
+    A later run that succeeded clears a failure; runs of the last 90 days or so are kept.
+    """
+    latest: dict[str, bool] = {}
+    for run in instance.get_runs(dg.RunsFilter(statuses=list(_FINISHED)), limit=MAX_RUNS):
+        for key in _region_weeks_of_run(run, registered_regions(instance)):
+            latest.setdefault(key.key, run.status is dg.DagsterRunStatus.FAILURE)
+    found: dict[str, tuple[str, ...]] = {}
+    for key in sorted(key for key, has_failed in latest.items() if has_failed):
+        region, _, week = key.partition("|")
+        found[region] = (*found.get(region, ()), week)
+    return found
+
+
+def _region_weeks_of_run(run: dg.DagsterRun, order: Sequence[str]) -> Iterator[RegionWeek]:
+    first, last = (run.tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end"))
+    key = run.tags.get("dagster/partition")
+    first, last = first or key, last or key
+    if not first or not last or "|" not in first:
+        return
+    start, end = parse_key(first), parse_key(last)
+    if start.region not in order or end.region not in order:
+        return
+    for region in order[order.index(start.region) : order.index(end.region) + 1]:
+        for week in pd.date_range(start.week, end.week, freq="W-MON"):
+            yield RegionWeek(region, week)

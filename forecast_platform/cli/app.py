@@ -1,0 +1,64 @@
+"""The commands, put together. What each does is in its own module."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from forecast_platform.cli import regions
+from forecast_platform.cli.console import EXIT_CODES, out
+from forecast_platform.cli.demo import demo
+from forecast_platform.cli.dev import dev
+from forecast_platform.cli.forecast import app as forecast_app
+from forecast_platform.cli.run import run
+from forecast_platform.cli.simulate import simulate
+from forecast_platform.cli.status import status
+
+app = typer.Typer(
+    name="forecast-platform",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EXIT_CODES,
+    help=(
+        "Forecast weekly demand for every store and product of many sales regions.\n\n"
+        "Where the data is comes from the environment: FORECAST_PLATFORM_HOME (default: data/ "
+        "beside the code) holds the landing area, the lake, the model registry and Dagster's "
+        "records.\n\n"
+        "[bold]Begin with[/]  forecast-platform demo"
+    ),
+)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the signature of a Typer callback
+    if wanted:
+        out.print(f"forecast-platform {version('forecast-platform')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and leave."
+        ),
+    ] = False,
+) -> None:
+    """Read the options that stand before a command."""
+
+
+app.command()(demo)
+app.command()(simulate)
+app.add_typer(regions.app, name="regions")
+app.command()(run)
+app.command()(status)
+app.add_typer(forecast_app, name="forecast")
+app.command()(dev)
+
+
+def run_app() -> None:
+    """Run the command line and leave with its exit code."""
+    app()

@@ -1,0 +1,5 @@
+"""``forecast-platform demo``: the whole way in one command."""
+
+
+def demo() -> None:
+    """Forecast a simulated retailer."""

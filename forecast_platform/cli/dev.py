@@ -1,0 +1,36 @@
+"""``forecast-platform dev``: the Dagster UI and daemon on this machine."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from forecast_platform.cli.console import err, is_interactive, plain_errors
+
+LOOPBACK = "127.0.0.1"
+"""The UI has no login: nobody but this machine may reach it."""
+
+
+def dev(
+    *,
+    port: Annotated[int, typer.Option(help="Port of the UI.", min=1, max=65535)] = 3000,
+) -> None:
+    """Open the Dagster UI with its daemon on 127.0.0.1, until you press Ctrl-C.
+
+    It shows the same runs and tables as the other commands. The UI has no login, so it listens on
+    this machine only.
+    """
+    from forecast_platform.launching.instance import prepare_home
+    from forecast_platform.settings import get_settings
+
+    with plain_errors():
+        home = prepare_home(get_settings())
+    if is_interactive():
+        err.print(f"Dagster's UI: http://{LOOPBACK}:{port}   (records in {home}; Ctrl-C ends it)")
+    dagster = str(Path(sys.executable).with_name("dagster"))
+    where = ["-m", "forecast_platform.definitions", "-h", LOOPBACK, "-p", str(port)]
+    variables = {"DAGSTER_HOME": str(home), "DAGSTER_DISABLE_TELEMETRY": "1"}
+    environment = os.environ | variables  # noqa: TID251 - handed on whole to Dagster
+    os.execve(dagster, [dagster, "dev", *where], environment)  # noqa: S606 - fixed command

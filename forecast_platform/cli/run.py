@@ -1,0 +1,174 @@
+"""``forecast-platform run``: bring region-weeks up to date, by the same assets as in the UI."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from forecast_platform.cli.arguments import choose_regions, choose_weeks, names
+from forecast_platform.cli.console import ExitCode, err, is_interactive, plain_errors, refuse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.progress import TaskID
+
+    from forecast_platform.launching.boxes import Box
+    from forecast_platform.launching.execution import Outcome, Problem
+    from forecast_platform.launching.workers import Progress
+
+MAX_SHOWN: Final = 3
+"""Partitions named for one failed check; the rest is counted."""
+
+
+def run(
+    *,
+    region: Annotated[
+        list[str] | None,
+        typer.Option("--region", "--regions", help="One, several (a,b or repeated) or all."),
+    ] = None,
+    week: Annotated[
+        str | None, typer.Option(help="Monday of one week; default: the last that closed.")
+    ] = None,
+    weeks: Annotated[
+        str | None, typer.Option(help="Range FROM..TO of Mondays, both included.")
+    ] = None,
+    select: Annotated[
+        list[str] | None,
+        typer.Option(help="Stages to run; [b]data[/] and [b]models[/] stand for several."),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes.", min=1, max=64)] = 2,
+) -> None:
+    """Take regions and weeks through the stages, and say what failed and why.
+
+    Stages, in order: raw, conditioned, features ([bold]data[/]); training, validation, promotion,
+    forecasting ([bold]models[/]). Running a region-week again replaces what it wrote before,
+    nothing else. Ranges of data run as few large runs; models run one region-week at a time.
+
+    [bold]Examples[/]
+
+    forecast-platform run --region north_texas --week 2024-12-30
+
+    forecast-platform run --select data --weeks 2023-12-04..2024-12-30
+
+    forecast-platform run --regions florida,gulf_coast --week 2024-12-30 --select models
+    """
+    from forecast_platform.launching.boxes import plan
+    from forecast_platform.launching.instance import (
+        open_instance,
+        prepare_home,
+        registered_regions,
+    )
+    from forecast_platform.settings import get_settings
+
+    settings = get_settings()
+    with plain_errors():
+        with open_instance(settings) as instance:
+            order = registered_regions(instance)
+        wanted = choose_regions(names(region), order)
+        mondays = choose_weeks(week, weeks, settings)
+        chains = plan(order, wanted, mondays, _groups(names(select)), chains=workers)
+        outcomes = launch_with_progress(chains, prepare_home(settings), workers)
+    report(outcomes)
+    if not all(outcome.succeeded for outcome in outcomes):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _groups(asked: Sequence[str]) -> list[str]:
+    """Turn stage names into asset groups, in order."""
+    from forecast_platform.automation.jobs import DATA_GROUPS, FORECAST_GROUPS
+    from forecast_platform.launching.boxes import MODEL_GROUPS
+
+    short = {"data": DATA_GROUPS, "models": MODEL_GROUPS, "all": FORECAST_GROUPS}
+    chosen = {group for name in asked for group in short.get(name, (name,))}
+    unknown = sorted(chosen - set(FORECAST_GROUPS))
+    if unknown:
+        refuse(
+            f"no stage is called {', '.join(map(repr, unknown))}; there are "
+            f"{', '.join(FORECAST_GROUPS)}, and data, models for several"
+        )
+    return [group for group in FORECAST_GROUPS if not chosen or group in chosen]
+
+
+def launch_with_progress(
+    chains: "Sequence[Sequence[Box]]", home: "Path", workers: int
+) -> "list[Outcome]":
+    """Launch the runs and show on standard error how far they are."""
+    from forecast_platform.launching.workers import launch
+
+    total = sum(len(chain) for chain in chains)
+    with _display(total) as on_progress:
+        return launch(chains, home=home, workers=workers, on_progress=on_progress)
+
+
+@contextmanager
+def _display(total: int) -> "Iterator[Callable[[Progress], None]]":
+    """Show one line for all runs and one for each that is under way."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Bars(*columns, TimeElapsedColumn(), console=err, transient=True) as bars:
+        overall = bars.add_task("runs", total=total)
+        lines: dict[str, TaskID] = {}
+
+        def show(progress: "Progress") -> None:
+            run_id = progress.box.run_id
+            if progress.is_finished:
+                bars.advance(overall)
+                if run_id in lines:
+                    bars.remove_task(lines.pop(run_id))
+                if not is_interactive():
+                    err.print(f"  finished {progress.box.label}", highlight=False)
+                return
+            if run_id not in lines:
+                lines[run_id] = bars.add_task("", total=None)
+            bars.update(
+                lines[run_id],
+                description=f"  {progress.box.label}: {progress.step}",
+                completed=progress.steps_done,
+            )
+
+        yield show
+
+
+def report(outcomes: "Sequence[Outcome]") -> None:
+    """Say what succeeded, which checks did not pass, what failed, why, and what to do."""
+    failed = [outcome for outcome in outcomes if not outcome.succeeded]
+    _print_warnings([problem for outcome in outcomes for problem in outcome.warnings])
+    for outcome in failed:
+        _print_failure(outcome)
+    done = len(outcomes) - len(failed)
+    err.print(f"{done} of {len(outcomes)} runs succeeded.", highlight=False)
+    if failed:
+        err.print("See them in the UI: forecast-platform dev, page Runs.")
+
+
+def _print_warnings(problems: "Sequence[Problem]") -> None:
+    by_check: dict[str, list[Problem]] = defaultdict(list)
+    for problem in problems:
+        by_check[problem.where].append(problem)
+    for check, found in sorted(by_check.items()):
+        err.print(f"[yellow]check did not pass[/] {check}", highlight=False, soft_wrap=True)
+        for problem in found[:MAX_SHOWN]:
+            where = f"{problem.partition}: " if problem.partition else ""
+            err.print(f"    {where}{problem.message}", markup=False, soft_wrap=True)
+        if len(found) > MAX_SHOWN:
+            err.print(f"    and {len(found) - MAX_SHOWN} more", highlight=False)
+
+
+def _print_failure(outcome: "Outcome") -> None:
+    err.print(f"[bold red]failed[/] {outcome.box.label}", highlight=False, soft_wrap=True)
+    for problem in outcome.failures:
+        err.print(f"    {problem.where}: {problem.message}", markup=False, soft_wrap=True)
+    err.print(f"    then: {command_for(outcome.box)}", markup=False, soft_wrap=True)
+
+
+def command_for(box: "Box") -> str:
+    """Return the command that runs a box again."""
+    span = f"{box.first_week:%Y-%m-%d}"
+    when = f"--week {span}" if box.n_weeks == 1 else f"--weeks {span}..{box.last_week:%Y-%m-%d}"
+    regions, stages = ",".join(box.regions), ",".join(box.groups)
+    return f"forecast-platform run --regions {regions} {when} --select {stages}"
