@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 import pandas as pd
+import pyarrow.dataset as pads
 from pydantic import Field
 
 from forecast_platform.errors import ForecastPlatformError, TableMissing
@@ -35,7 +36,7 @@ from forecast_platform.vocabulary import SHOPPER_COLUMNS
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
-    from dbt.contracts.results import RunResult
+    from dbt.artifacts.schemas.run import RunResult
 
 PROJECT_DIR: Final = PROJECT_ROOT / "dbt_conditioning"
 DATABASE: Final = "conditioning"
@@ -375,10 +376,8 @@ def _read_unconditioned(lake: Lake, region: str, until: pd.Timestamp) -> "pa.Tab
     if not weeks:
         return None
     columns = ["region", "week", "store_id", "product_id", "units_shipped"]
-    shipped = lake.read_arrow("raw_shipments", region=region, weeks=weeks, columns=columns)
-    import pyarrow.compute as pc
-
-    shipped = shipped.filter(pc.greater(shipped["units_shipped"], 0))
+    rows = lake.read_arrow("raw_shipments", region=region, weeks=weeks, columns=columns)
+    shipped = rows.filter(pads.field("units_shipped") > 0)
     return shipped.append_column("first_week", shipped["week"])
 
 
@@ -441,6 +440,7 @@ def _arguments(project_dir: str, database: Path, box: Box, memory_limit: str) ->
 
 def _invoke(project_dir: Path, arguments: Sequence[str]) -> "Sequence[RunResult]":
     """Run dbt in this process and return what became of each node."""
+    from dbt.artifacts.schemas.run import RunExecutionResult
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
 
@@ -451,7 +451,9 @@ def _invoke(project_dir: Path, arguments: Sequence[str]) -> "Sequence[RunResult]
         outcome = dbtRunner(manifest=manifest).invoke(list(arguments))
     if outcome.exception is not None:
         raise ConditioningFailed(f"dbt could not run: {outcome.exception}") from outcome.exception
-    return outcome.result.results  # pyright: ignore[reportAttributeAccessIssue, reportReturnType]
+    if not isinstance(outcome.result, RunExecutionResult):
+        raise ConditioningFailed(f"dbt returned {type(outcome.result).__name__}, not results")
+    return outcome.result.results
 
 
 def _test_outcomes(results: "Sequence[RunResult]", database: Path) -> list[TestOutcome]:

@@ -8,17 +8,32 @@ event_days as (
 
 store_scopes as (
 
-    select region, week, store_id, 'region' as scope, region as scope_id
+    select
+        region,
+        week,
+        store_id,
+        'region' as scope,
+        region as scope_id
     from {{ ref('dim_stores') }}
 
     union all
 
-    select region, week, store_id, 'zip' as scope, zip as scope_id
+    select
+        region,
+        week,
+        store_id,
+        'zip' as scope,
+        zip as scope_id
     from {{ ref('dim_stores') }}
 
     union all
 
-    select region, week, store_id, 'store' as scope, store_id as scope_id
+    select
+        region,
+        week,
+        store_id,
+        'store' as scope,
+        store_id as scope_id
     from {{ ref('dim_stores') }}
 
 )

@@ -3,7 +3,11 @@ with
 
 deliveries as (
 
-    select distinct region, ds, week from {{ ref('stg_lake__promotions') }}
+    select distinct
+        region,
+        ds,
+        week
+    from {{ ref('stg_lake__promotions') }}
 
 )
 

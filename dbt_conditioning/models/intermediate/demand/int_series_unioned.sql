@@ -2,11 +2,21 @@ with
 
 unioned as (
 
-    select region, store_id, product_id, first_week from {{ ref('stg_lake__known_series') }}
+    select
+        region,
+        store_id,
+        product_id,
+        first_week
+    from {{ ref('stg_lake__known_series') }}
 
     union all
 
-    select region, store_id, product_id, first_week from {{ ref('dim_series') }}
+    select
+        region,
+        store_id,
+        product_id,
+        first_week
+    from {{ ref('dim_series') }}
 
 )
 
