@@ -1,0 +1,181 @@
+"""The LASSO's design: shared columns, deviations by group and effects of single levels.
+
+The design is never built: it is held as its narrow parts, and its Gram is summed cell by cell. No
+loss and no choice of penalty belong here.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+EFFECT_PENALTY = 1.0 / 3.0
+"""Penalty of an effect of one level, relative to that of a shared coefficient."""
+
+INTERCEPT_PENALTY = 0.1
+"""Penalty of a group's own intercept, relative to that of a shared coefficient."""
+
+ROWS_AT_ONCE = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the parts of the design lie in one vector of coefficients.
+
+    Parameters
+    ----------
+    width : int
+        Columns of the dense part, the intercept last.
+    groups : tuple of int
+        Levels of each deviating column, without the unknown one.
+    n_effects : int
+        Levels of all effect columns together.
+    """
+
+    width: int
+    groups: tuple[int, ...]
+    n_effects: int
+
+    @property
+    def size(self) -> int:
+        """Coefficients in all."""
+        return self.width * (1 + sum(self.groups)) + self.n_effects
+
+    def group_starts(self) -> list[int]:
+        """Return the first coefficient of every deviating column."""
+        starts = self.width * (1 + np.cumsum((0, *self.groups))[:-1])
+        return [int(start) for start in starts]
+
+    def penalty(self) -> NDArray[np.float64]:
+        """Return each coefficient's penalty relative to a shared one's.
+
+        Notes
+        -----
+        A deviation is penalised ``2 / sqrt(levels)`` as much as a shared coefficient: the more levels,
+        the less each of them carries in the Gram, which by itself already shrinks it more.
+        """
+        parts = [np.r_[np.ones(self.width - 1), 0.0]]
+        for levels in self.groups:
+            one = np.r_[np.ones(self.width - 1), INTERCEPT_PENALTY] * 2.0 / np.sqrt(levels)
+            parts.append(np.tile(one, levels))
+        parts.append(np.full(self.n_effects, EFFECT_PENALTY))
+        return np.concatenate(parts)
+
+    def split(
+        self, coef: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], list[NDArray[np.float64]], NDArray[np.float64]]:
+        """Split a vector into shared, deviations (a zero row first for unknown levels) and effects."""
+        shared = coef[: self.width]
+        deviations = []
+        for start, levels in zip(self.group_starts(), self.groups, strict=True):
+            block = coef[start : start + levels * self.width].reshape(levels, self.width)
+            deviations.append(np.vstack([np.zeros(self.width), block]))
+        return shared, deviations, coef[self.size - self.n_effects :]
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """Rows of the design, sorted so that rows with the same groups lie together.
+
+    Parameters
+    ----------
+    layout : Layout
+    matrix : ndarray of shape (n_rows, width), float32
+    cells : list of (int, int, tuple of int)
+        Start, stop and group codes (0 unknown) of each run of rows.
+    effects : ndarray of shape (n_rows, n_effect_columns), int32
+        Position among the effects, or -1.
+    order : ndarray of shape (n_rows,), int
+        Row of the caller that each row was.
+    """
+
+    layout: Layout
+    matrix: NDArray[np.float32]
+    cells: list[tuple[int, int, tuple[int, ...]]]
+    effects: NDArray[np.int32]
+    order: NDArray[np.intp]
+
+    @classmethod
+    def of(
+        cls,
+        layout: Layout,
+        matrix: NDArray[np.float32],
+        groups: NDArray[np.int32],
+        effects: NDArray[np.int32],
+    ) -> "Design":
+        """Sort the rows by group."""
+        order = np.lexsort(groups.T[::-1]) if groups.shape[1] else np.arange(len(matrix))
+        codes = groups[order]
+        changes = np.flatnonzero((codes[1:] != codes[:-1]).any(axis=1)) + 1
+        bounds = [0, *changes.tolist(), len(matrix)]
+        cells = [
+            (start, stop, tuple(codes[start].tolist()))
+            for start, stop in zip(bounds[:-1], bounds[1:], strict=True)
+        ]
+        return cls(layout, matrix[order], cells, np.ascontiguousarray(effects[order]), order)
+
+    def places(self, codes: tuple[int, ...]) -> list[int]:
+        """Return the first coefficient of each dense block that a cell's rows enter."""
+        starts = self.layout.group_starts()
+        own = [
+            start + (code - 1) * self.layout.width
+            for start, code in zip(starts, codes, strict=True)
+            if code > 0
+        ]
+        return [0, *own]
+
+    def gram(
+        self, weights: NDArray[np.float64], target: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the weighted Gram and moment, divided by the sum of the weights.
+
+        Notes
+        -----
+        Products within a block of rows are summed in float32 by BLAS, blocks in float64.
+        """
+        from forecast_platform.forecasting.models import solver
+
+        layout, total = self.layout, weights.sum()
+        weights, gram = weights / total, np.zeros((layout.size, layout.size))
+        moment, width, first = np.zeros(layout.size), layout.width, layout.size - layout.n_effects
+        for start, stop, codes in self.cells:
+            dense, dense_moment = self._dense(start, stop, weights, target)
+            crossed = np.zeros((layout.n_effects, width))
+            solver.add_effect_products(self.matrix, weights, self.effects, start, stop, crossed)
+            places = self.places(codes)
+            for a in places:
+                moment[a : a + width] += dense_moment
+                gram[first:, a : a + width] += crossed
+                gram[a : a + width, first:] += crossed.T
+                for b in places:
+                    gram[a : a + width, b : b + width] += dense
+        solver.effect_gram(
+            self.effects, weights, weights * target, gram[first:, first:], moment[first:]
+        )
+        return gram, moment
+
+    def _dense(
+        self, start: int, stop: int, weights: NDArray[np.float64], target: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        width = self.layout.width
+        gram, moment = np.zeros((width, width)), np.zeros(width)
+        for left in range(start, stop, ROWS_AT_ONCE):
+            rows = slice(left, min(left + ROWS_AT_ONCE, stop))
+            weight = weights[rows].astype(np.float32)[:, None]
+            weighted = self.matrix[rows] * weight
+            gram += weighted.T @ self.matrix[rows]
+            moment += weighted.T @ target[rows].astype(np.float32)
+        return gram, moment
+
+    def predict(self, coef: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the linear prediction of every row, in the design's order."""
+        width, prediction = self.layout.width, np.empty(len(self.matrix))
+        for start, stop, codes in self.cells:
+            own = sum(coef[place : place + width] for place in self.places(codes))
+            prediction[start:stop] = self.matrix[start:stop] @ np.asarray(own, dtype=np.float32)
+        return prediction + effect_sum(self.effects, self.layout.split(coef)[2])
+
+
+def effect_sum(effects: NDArray[np.int32], values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Add up each row's effects; position -1 adds nothing."""
+    return np.append(values.astype(np.float64), 0.0)[effects].sum(axis=1)

@@ -1,0 +1,292 @@
+"""The LASSO member: linear on log demand, shared coefficients with deviations by group.
+
+The design's sums are in `interactions`, compiled loops in `solver`, the loss in `objective`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from forecast_platform.forecasting.models.base import (
+    Estimator,
+    State,
+    checked_target,
+    require_columns,
+    require_fitted,
+    taken,
+    with_tuples,
+)
+from forecast_platform.forecasting.models.encoding import Standardiser, Vocabulary
+from forecast_platform.forecasting.models.interactions import Design, Layout, effect_sum
+from forecast_platform.forecasting.models.objective import (
+    LARGEST_LOG,
+    Objective,
+    best_shift,
+    check_objective,
+    recency_weights,
+    relative_scale,
+    reweight,
+)
+from forecast_platform.vocabulary import CATEGORICAL_FEATURES, DS, NUMERIC_FEATURES, SEGMENT
+
+ALPHAS = (3e-2, 1e-2, 3e-3, 1e-3)
+"""Penalties that are tried, from the strongest."""
+
+MAX_EFFECT_LEVELS = 256
+"""A column with more levels than this gets no effects: its level is in ``base_level`` already."""
+
+ROWS_AT_ONCE = 16_384
+
+
+class LassoForecaster(Estimator):
+    """Forecast by a LASSO on ``log1p(y) - base_level`` under one penalty.
+
+    One set of coefficients is shared by all rows of the region; levels of ``deviations`` (segment,
+    category) may deviate from it, and levels of ``effects`` add constants, all under the same
+    penalty. So a segment with little data leans on the others, and one with much data has its own
+    model. (Fitting segments apart loses: 0.331 against 0.322 MAPE on the orange-juice data.)
+
+    Parameters
+    ----------
+    numeric : tuple of str, default=NUMERIC_FEATURES
+        Columns that are standardised.
+    deviations : tuple of str, default=("segment", "category")
+        Columns whose levels get deviations; one is left out where the coefficients would exceed
+        ``max_coefficients``.
+    effects : tuple of str, default=CATEGORICAL_FEATURES
+        Columns whose levels get constants.
+    base : str, default="base_level"
+        Column with the level on the log1p scale that forecasts start from.
+    objective : {"mape", "mean"}, default="mape"
+        See `objective`.
+    alpha : float or None, default=None
+        Penalty. None chooses one of `ALPHAS` on the last ``validation_weeks`` of the rows.
+    validation_weeks : int, default=6
+        [weeks]
+    recency_weeks : float, default=60
+        A row counts ``exp(-age / recency_weeks)`` [weeks].
+    zero_weight : float, default=0.25
+        Weight of a row without demand; see `objective`.
+    n_reweights : int, default=2
+        Least-squares problems solved after the first.
+    max_coefficients : int, default=2500
+        Bound on the design's width.
+
+    Attributes
+    ----------
+    alpha_ : float
+        Penalty used.
+    shared_ : ndarray of shape (n_numeric + 1,), float32
+        Shared coefficients per standard deviation, the intercept last.
+
+    References
+    ----------
+    .. [1] R. Tibshirani, "Regression shrinkage and selection via the lasso", JRSS B 58 (1996).
+    .. [2] J. Friedman, T. Hastie and R. Tibshirani, "Regularization paths for generalized linear
+       models via coordinate descent", Journal of Statistical Software 33 (2010).
+    .. [3] S. Gross and R. Tibshirani, "Data shared lasso", Computational Statistics & Data Analysis
+       101 (2016): shared coefficients with deviations under one penalty.
+    """
+
+    alpha_: float
+    shared_: NDArray[np.float32]
+    deviations_: list[NDArray[np.float32]]
+    effects_: NDArray[np.float32]
+    standardiser_: Standardiser
+    groups_: Vocabulary
+    levels_: Vocabulary
+
+    def __init__(
+        self,
+        numeric: tuple[str, ...] = NUMERIC_FEATURES,
+        *,
+        deviations: tuple[str, ...] = (SEGMENT, "category"),
+        effects: tuple[str, ...] = CATEGORICAL_FEATURES,
+        base: str = "base_level",
+        objective: Objective = "mape",
+        alpha: float | None = None,
+        validation_weeks: int = 6,
+        recency_weeks: float = 60.0,
+        zero_weight: float = 0.25,
+        n_reweights: int = 2,
+        max_coefficients: int = 2500,
+    ) -> None:
+        self.numeric = numeric
+        self.deviations = deviations
+        self.effects = effects
+        self.base = base
+        self.objective: Objective = objective
+        self.alpha = alpha
+        self.validation_weeks = validation_weeks
+        self.recency_weeks = recency_weeks
+        self.zero_weight = zero_weight
+        self.n_reweights = n_reweights
+        self.max_coefficients = max_coefficients
+
+    def fit(self, X: pd.DataFrame, y: ArrayLike) -> Self:
+        """Learn coefficients from rows with known demand; needs the column ``ds`` too."""
+        check_objective(self.objective)
+        require_columns(X, (*self.numeric, *self.deviations, *self.effects, self.base, DS))
+        demand = checked_target(X, y)
+        self._encode(X)
+        problem = _Problem(self, X, demand)
+        self.alpha_ = self._choose_alpha(problem) if self.alpha is None else float(self.alpha)
+        coef = problem.solve(self.alpha_, problem.recency)
+        shared, deviations, effects = problem.design.layout.split(coef)
+        self.shared_ = shared.astype(np.float32)
+        self.deviations_ = [block.astype(np.float32) for block in deviations]
+        self.effects_ = effects.astype(np.float32)
+        return self
+
+    def predict(self, X: pd.DataFrame) -> NDArray[np.float64]:
+        """Forecast one value per row of ``X``, in its order [units]."""
+        return np.expm1(self.predict_log(X))
+
+    def predict_log(self, X: pd.DataFrame) -> NDArray[np.float64]:
+        """Forecast ``log1p`` of demand, between 0 and `LARGEST_LOG`."""
+        require_fitted(self, "shared_")
+        matrix = self.standardiser_.matrix(X, intercept=True)
+        groups = self.groups_.codes(X)
+        linear = effect_sum(self._effect_positions(X), self.effects_)
+        for left in range(0, len(X), ROWS_AT_ONCE):
+            rows = slice(left, left + ROWS_AT_ONCE)
+            coef = np.broadcast_to(self.shared_, matrix[rows].shape).copy()
+            for column, block in enumerate(self.deviations_):
+                coef += block[groups[rows, column]]
+            linear[rows] += np.einsum("ij,ij->i", matrix[rows], coef)
+        return np.clip(linear + X[self.base].to_numpy(np.float64), 0.0, LARGEST_LOG)
+
+    def _encode(self, X: pd.DataFrame) -> None:
+        self.standardiser_ = Standardiser.of(X, tuple(self.numeric))
+        self.levels_ = Vocabulary(
+            {
+                column: levels if len(levels) <= MAX_EFFECT_LEVELS else ()
+                for column, levels in Vocabulary.of(X, tuple(self.effects)).levels.items()
+            }
+        )
+        kept, width = {}, len(self.numeric) + 1
+        room = self.max_coefficients - width - sum(self.levels_.sizes)
+        for column, levels in Vocabulary.of(X, tuple(self.deviations)).levels.items():
+            if len(levels) > 1 and len(levels) * width <= room:
+                kept[column] = levels
+                room -= len(levels) * width
+        self.groups_ = Vocabulary(kept)
+
+    def _effect_positions(self, X: pd.DataFrame) -> NDArray[np.int32]:
+        """Place each row's levels among the effects; -1 where a level is unknown."""
+        codes = self.levels_.codes(X)
+        starts = self.levels_.offsets - np.arange(len(self.levels_.levels), dtype=np.int32)
+        return np.where(codes > 0, codes - 1 + starts, -1).astype(np.int32)
+
+    def _choose_alpha(self, problem: "_Problem") -> float:
+        """Take the penalty with the least loss on the last weeks, learnt from those before them."""
+        known, later = problem.split(self.validation_weeks)
+        if not known.any() or not later.any():
+            return ALPHAS[len(ALPHAS) // 2]
+        coefs = problem.path(ALPHAS, np.where(known, problem.recency, 0.0))
+        losses = [problem.loss(coef, later) for coef in coefs]
+        return ALPHAS[int(np.argmin(losses))]
+
+    def to_state(self) -> State:
+        """Return the fitted model as JSON values and arrays."""
+        require_fitted(self, "shared_")
+        columns, moments = self.standardiser_.to_state()
+        values = {
+            "params": self.get_params(),
+            "alpha": self.alpha_,
+            "standardiser": columns,
+            "groups": self.groups_.to_json(),
+            "levels": self.levels_.to_json(),
+        }
+        arrays = {"shared": self.shared_, "effects": self.effects_, **moments}
+        blocks = {f"deviations_{i}": block for i, block in enumerate(self.deviations_)}
+        return values, {**arrays, **blocks}
+
+    @classmethod
+    def from_state(cls, values: Any, arrays: Mapping[str, NDArray[Any]], prefix: str) -> Self:
+        """Read back what `to_state` gave, the arrays under ``prefix``."""
+        model = cls(**with_tuples(values["params"]))
+        model.alpha_ = float(values["alpha"])
+        model.standardiser_ = Standardiser.from_state(values["standardiser"], arrays, prefix)
+        model.groups_ = Vocabulary.from_json(values["groups"])
+        model.levels_ = Vocabulary.from_json(values["levels"])
+        width = len(model.standardiser_.columns) + 1
+        model.shared_ = taken(arrays, f"{prefix}shared", (width,))
+        model.deviations_ = [
+            taken(arrays, f"{prefix}deviations_{i}", (size, width))
+            for i, size in enumerate(model.groups_.sizes)
+        ]
+        n_effects = sum(model.levels_.sizes) - len(model.levels_.sizes)
+        model.effects_ = taken(arrays, f"{prefix}effects", (n_effects,))
+        return model
+
+
+class _Problem:
+    """Rows of one fit in the design's order, and the reweighted least-squares problems on them."""
+
+    def __init__(self, model: LassoForecaster, X: pd.DataFrame, demand: NDArray[np.float64]):
+        self.objective: Objective = model.objective
+        self.n_reweights = model.n_reweights
+        matrix = model.standardiser_.matrix(X, intercept=True)
+        effects = model._effect_positions(X)  # noqa: SLF001 (its own problem)
+        counts = tuple(size - 1 for size in model.groups_.sizes)
+        layout = Layout(matrix.shape[1], counts, sum(model.levels_.sizes) - effects.shape[1])
+        self.design = Design.of(layout, matrix, model.groups_.codes(X), effects)
+        order = self.design.order
+        base = X[model.base].to_numpy(np.float64)[order]
+        demand = demand[order]
+        self.ds = X[DS].to_numpy()[order]
+        self.target = np.log1p(demand) - base
+        self.scale = relative_scale(demand, base, model.zero_weight)
+        self.recency = recency_weights(self.ds, model.recency_weeks)
+
+    def split(self, weeks: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Split the rows into those before the last ``weeks`` weeks, and those in them."""
+        known = self.ds <= self.ds.max() - np.timedelta64(7 * weeks, "D")
+        return known, ~known
+
+    def loss(self, coef: NDArray[np.float64], rows: NDArray[np.bool_]) -> float:
+        """Return the objective of some rows."""
+        prediction, target = np.clip(self.design.predict(coef)[rows], -20, 20), self.target[rows]
+        if self.objective == "mape":
+            errors = self.scale[rows] * np.abs(np.expm1(np.minimum(prediction - target, 20.0)))
+        else:
+            errors = np.exp(prediction) - np.exp(target) * prediction
+        return float(errors.mean())
+
+    def solve(self, alpha: float, row_weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Fit by reweighted least squares, starting from the best constant."""
+        return self.path((alpha,), row_weights)[0]
+
+    def path(
+        self, alphas: tuple[float, ...], row_weights: NDArray[np.float64]
+    ) -> list[NDArray[np.float64]]:
+        """Fit with the middle penalty, then every penalty on the last problem's sums."""
+        from forecast_platform.forecasting.models import solver
+
+        layout = self.design.layout
+        penalty, coef = layout.penalty(), np.zeros(layout.size)
+        prediction = np.full(len(self.target), self._start(row_weights))
+        middle = alphas[len(alphas) // 2]
+        gram, moment = np.empty((0, 0)), np.empty(0)
+        for _ in range(1 + self.n_reweights):
+            weights, working = reweight(self.objective, prediction, self.target, self.scale)
+            gram, moment = self.design.gram(weights * row_weights, working)
+            solver.descend(gram, moment, middle * penalty, coef, 1e-4, 300)
+            prediction = self.design.predict(coef)
+        if len(alphas) == 1:
+            return [coef]
+        coefs = []
+        for alpha in alphas:
+            coef = coef.copy()
+            solver.descend(gram, moment, alpha * penalty, coef, 1e-4, 300)
+            coefs.append(coef)
+        return coefs
+
+    def _start(self, row_weights: NDArray[np.float64]) -> float:
+        if self.objective == "mape":
+            return best_shift(self.target, self.scale, row_weights)
+        return 0.0

@@ -1,0 +1,152 @@
+"""The torch module behind the embedding net, and the loop that trains it.
+
+Imported when a net is fitted, never to forecast with one: torch costs seconds to import. Arrays go
+in and out; no frame and no encoder belong here.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from forecast_platform.forecasting.models.objective import (
+    LARGEST_RATIO,
+    SLOPE_CAP,
+    Objective,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How a net is trained; see `EmbeddingNetForecaster` for the meaning of each."""
+
+    hidden: tuple[int, int]
+    embedding_size: int
+    dropout: float
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    mask_share: float
+    objective: Objective
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Training rows as arrays: inputs, codes into one table of levels, and what the loss needs."""
+
+    matrix: NDArray[np.float32]
+    codes: NDArray[np.int32]
+    unknown: NDArray[np.int32]
+    target: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    weights: NDArray[np.float32]
+
+
+class Net(nn.Module):
+    """Embeddings and numbers through two hidden layers, beside a linear path; starts at zero."""
+
+    def __init__(self, n_numeric: int, n_columns: int, n_levels: int, schedule: Schedule) -> None:
+        super().__init__()
+        first, second = schedule.hidden
+        self.embedding = nn.Embedding(n_levels, schedule.embedding_size)
+        self.first = nn.Linear(n_numeric + n_columns * schedule.embedding_size, first)
+        self.second = nn.Linear(first, second)
+        self.output = nn.Linear(second, 1)
+        self.skip = nn.Linear(n_numeric, 1, bias=False)
+        self.dropout = nn.Dropout(schedule.dropout)
+        nn.init.normal_(self.embedding.weight, std=0.1)
+        for layer in (self.output, self.skip):
+            nn.init.zeros_(layer.weight)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, matrix: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        """Return the correction to the base level, on the log1p scale."""
+        inputs = torch.cat([matrix, self.embedding(codes).flatten(1)], dim=1)
+        hidden = self.dropout(nn.functional.silu(self.first(inputs)))
+        hidden = self.dropout(nn.functional.silu(self.second(hidden)))
+        return (self.output(hidden) + self.skip(matrix)).squeeze(1)
+
+
+def losses(
+    objective: Objective, prediction: torch.Tensor, target: torch.Tensor, scale: torch.Tensor
+) -> torch.Tensor:
+    """Return each row's loss; beyond `SLOPE_CAP` it grows linearly."""
+    if objective == "mape":
+        d = prediction - target
+        bend = torch.log(SLOPE_CAP / scale.clamp_min(1e-6))
+        inside = torch.minimum(d, bend)
+        return scale * torch.expm1(inside).abs() + SLOPE_CAP * (d - inside)
+    inside = prediction.clamp(-4.0, 3.0)
+    return torch.exp(inside) - torch.exp(target).clamp_max(LARGEST_RATIO) * prediction
+
+
+@contextmanager
+def torch_threads(threads: int | None) -> Iterator[None]:
+    """Use this many threads inside the block; None leaves the number alone."""
+    before = torch.get_num_threads()
+    try:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def train(
+    rows: Rows, schedule: Schedule, *, n_levels: int, threads: int | None
+) -> dict[str, NDArray[np.float32]]:
+    """Train a net and return its weights by name.
+
+    Notes
+    -----
+    The global random state is put back afterwards; with one number of threads, the same rows and
+    seed give the same weights to the last bit on one kind of CPU.
+    """
+    with torch_threads(threads), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(schedule.seed)
+        net = Net(rows.matrix.shape[1], rows.codes.shape[1], n_levels, schedule)
+        _descend(net, rows, schedule)
+        state = net.state_dict()
+        return {name: value.detach().numpy().copy() for name, value in state.items()}
+
+
+def _descend(net: Net, rows: Rows, schedule: Schedule) -> None:
+    n_rows = len(rows.matrix)
+    batch = min(schedule.batch_size, n_rows)
+    steps = max(1, n_rows // batch)
+    tensors = [torch.from_numpy(values) for values in _loss_arrays(rows)]
+    unknown = torch.from_numpy(rows.unknown)
+    optimiser = torch.optim.AdamW(
+        net.parameters(),
+        lr=schedule.learning_rate,
+        weight_decay=schedule.weight_decay,
+        fused=True,
+    )
+    cycle = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, max_lr=schedule.learning_rate, total_steps=steps * schedule.epochs + 1
+    )
+    net.train()
+    for _ in range(schedule.epochs):
+        order = torch.randperm(n_rows)
+        for step in range(steps):
+            chosen = order[step * batch : (step + 1) * batch]
+            matrix, codes, target, scale, weights = (values[chosen] for values in tensors)
+            hidden = torch.rand(codes.shape) < schedule.mask_share
+            prediction = net(matrix, torch.where(hidden, unknown, codes))
+            loss = (losses(schedule.objective, prediction, target, scale) * weights).mean()
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(net.parameters(), 5.0, foreach=True)
+            optimiser.step()
+            cycle.step()
+
+
+def _loss_arrays(rows: Rows) -> tuple[NDArray[Any], ...]:
+    return rows.matrix, rows.codes, rows.target, rows.scale, rows.weights

@@ -1,0 +1,76 @@
+"""Compiled kernels of the LASSO: sums of an interaction design, and coordinate descent on its Gram.
+
+Only numba functions of arrays belong here. The module is imported when a LASSO is fitted, never to
+forecast with one: numba costs half a second to import.
+"""
+
+import numba
+import numpy as np
+
+
+@numba.njit(cache=True)
+def add_effect_products(matrix, weights, effects, start, stop, out):  # pragma: no cover
+    """Add ``weights * matrix[row]`` to ``out[level]`` for every effect level of rows start..stop."""
+    for row in range(start, stop):
+        for column in range(effects.shape[1]):
+            level = effects[row, column]
+            if level >= 0:
+                weight = weights[row]
+                for position in range(matrix.shape[1]):
+                    out[level, position] += weight * matrix[row, position]
+
+
+@numba.njit(cache=True)
+def effect_gram(effects, weights, weighted_target, gram, moment):  # pragma: no cover
+    """Add the Gram of the effect dummies, and their products with the target."""
+    for row in range(effects.shape[0]):
+        for i in range(effects.shape[1]):
+            a = effects[row, i]
+            if a < 0:
+                continue
+            moment[a] += weighted_target[row]
+            for j in range(effects.shape[1]):
+                b = effects[row, j]
+                if b >= 0:
+                    gram[a, b] += weights[row]
+
+
+@numba.njit(cache=True)
+def _sweep(gram, penalty, coef, gradient, positions):  # pragma: no cover
+    largest = 0.0
+    for k in range(positions.shape[0]):
+        j = positions[k]
+        curvature = gram[j, j]
+        if curvature <= 0.0:
+            continue
+        old = coef[j]
+        pull = gradient[j] + curvature * old
+        shrunk = abs(pull) - penalty[j]
+        new = 0.0
+        if shrunk > 0.0:
+            new = shrunk / curvature if pull > 0.0 else -shrunk / curvature
+        change = new - old
+        if change != 0.0:
+            coef[j] = new
+            for i in range(gradient.shape[0]):
+                gradient[i] -= change * gram[j, i]
+            largest = max(largest, abs(change) * np.sqrt(curvature))
+    return largest
+
+
+@numba.njit(cache=True)
+def descend(gram, moment, penalty, coef, tolerance, max_sweeps):  # pragma: no cover
+    """Minimise ``c'Gc / 2 - m'c + sum(penalty * |c|)`` from ``coef``, in place; return sweeps used."""
+    gradient = moment - gram @ coef
+    everything = np.arange(coef.shape[0])
+    sweeps = 0
+    while sweeps < max_sweeps:
+        sweeps += 1
+        if _sweep(gram, penalty, coef, gradient, everything) < tolerance:
+            break
+        active = np.flatnonzero(coef)
+        while sweeps < max_sweeps:
+            sweeps += 1
+            if _sweep(gram, penalty, coef, gradient, active) < tolerance:
+                break
+    return sweeps

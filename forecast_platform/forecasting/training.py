@@ -1,0 +1,330 @@
+"""Train one region: pooled members, an ensemble for every segment, a baseline for every format.
+
+The order of events belongs here: folds, weights, final fit. Models, metrics and features are in their
+own rooms.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from forecast_platform.forecasting.evaluation.backtest import KEPT, Fold, backtest, rolling_folds
+from forecast_platform.forecasting.models.base import Forecaster, require_columns
+from forecast_platform.forecasting.models.baseline import HistoricalAverage
+from forecast_platform.forecasting.models.embedding_net import EmbeddingNetForecaster
+from forecast_platform.forecasting.models.ensemble import Ensemble, blend, fit_weights
+from forecast_platform.forecasting.models.lasso import LassoForecaster
+from forecast_platform.forecasting.models.objective import Objective
+from forecast_platform.vocabulary import (
+    CATEGORICAL_FEATURES,
+    CUTOFF,
+    DS,
+    EMBEDDING_NET,
+    ENSEMBLE,
+    FORMAT,
+    FORMATS,
+    HISTORICAL_AVERAGE,
+    LASSO,
+    MEMBERS,
+    NUMERIC_FEATURES,
+    PRODUCT_ID,
+    SEGMENT,
+    STORE_ID,
+    UNIQUE_ID,
+    VELOCITIES,
+    WEEK,
+    H,
+    Y,
+)
+
+SEGMENTS = tuple(f"{store}_{velocity}" for store in FORMATS for velocity in VELOCITIES)
+
+HOLDOUT_COLUMNS = (*KEPT, CUTOFF, *MEMBERS, ENSEMBLE, HISTORICAL_AVERAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """How a region is trained.
+
+    Parameters
+    ----------
+    numeric, categorical : tuple of str
+        Feature columns.
+    objective : {"mape", "mean"}, default="mape"
+        What forecasts aim at; see `forecast_platform.forecasting.models.objective`.
+    seed : int, default=0
+    threads : int or None, default=1
+        Threads of torch; results are equal to the last bit for one number.
+    horizon : int, default=4
+        Weeks ahead [weeks].
+    n_folds : int, default=2
+        Refits before the final one. Weights for the reported forecasts come from earlier folds only.
+    n_origins : int, default=4
+        Weeks from which every fold forecasts [weeks].
+    min_weeks : int, default=13
+        Fewest weeks of labels that members are fitted on [weeks].
+    epochs, batch_size : int
+        Of the embedding net.
+    recency_weeks : float, default=60
+        [weeks]
+    zero_weight : float, default=0.25
+        Weight of rows without demand under ``mape``.
+    cap_multiple : float, default=3
+        Largest forecast relative to the largest known demand of a series.
+    max_rows : int, default=500_000
+        Rows that the net is trained on.
+    """
+
+    numeric: tuple[str, ...] = NUMERIC_FEATURES
+    categorical: tuple[str, ...] = CATEGORICAL_FEATURES
+    objective: Objective = "mape"
+    seed: int = 0
+    threads: int | None = 1
+    horizon: int = 4
+    n_folds: int = 2
+    n_origins: int = 4
+    min_weeks: int = 13
+    epochs: int = 3
+    batch_size: int = 512
+    recency_weeks: float = 60.0
+    zero_weight: float = 0.25
+    cap_multiple: float = 3.0
+    max_rows: int = 500_000
+
+    def members(self, alpha: float | None = None) -> dict[str, Forecaster]:
+        """Return the members, not fitted; ``alpha`` is the LASSO's penalty, None chooses it."""
+        shared: dict[str, Any] = {
+            "objective": self.objective,
+            "recency_weeks": self.recency_weeks,
+            "zero_weight": self.zero_weight,
+        }
+        net = EmbeddingNetForecaster(
+            self.numeric,
+            self.categorical,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            max_rows=self.max_rows,
+            seed=self.seed,
+            threads=self.threads,
+            **shared,
+        )
+        lasso = LassoForecaster(self.numeric, effects=self.categorical, alpha=alpha, **shared)
+        return {LASSO: lasso, EMBEDDING_NET: net}
+
+
+@dataclass(frozen=True, slots=True)
+class RegionModels:
+    """What training one region gives.
+
+    Parameters
+    ----------
+    ensembles : dict of str to Ensemble
+        By segment; with `skipped`, all four.
+    baselines : dict of str to HistoricalAverage
+        By format; a format without demand has none and a reason in `skipped`.
+    holdout : pandas.DataFrame
+        Forecasts of weeks that neither the models nor the weights knew; columns
+        `HOLDOUT_COLUMNS`, where ``week`` is the week at whose close a forecast was made and
+        ``cutoff`` the last week its models knew.
+    skipped : dict of str to str
+        Reason by segment, or by format for a baseline.
+    sizes : dict of str to (int, int)
+        Training rows and series, by segment, and rows and series of demand by format.
+    """
+
+    ensembles: dict[str, Ensemble]
+    baselines: dict[str, HistoricalAverage]
+    holdout: pd.DataFrame
+    skipped: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+def train_region(
+    frame: pd.DataFrame,
+    demand: pd.DataFrame,
+    *,
+    cutoff: pd.Timestamp,
+    config: TrainingConfig | None = None,
+) -> RegionModels:
+    """Train the four ensembles and two baselines of one region as known at ``cutoff``.
+
+    Members are fitted on all rows of the region at once, because pooling beats fitting segments
+    apart; weights are the segment's own. Three fits of each member: on the older fold, whose
+    forecasts give the weights of the reported ones; on the newer fold, which is reported; on
+    everything. The final weights use both folds.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Training rows: features, ``week``, ``ds``, ``h``, ``format``, ``velocity``, ``segment``, ``y``.
+        Rows about weeks after ``cutoff`` are not read.
+    demand : pandas.DataFrame
+        Weekly demand of the region: ``unique_id``, ``store_id``, ``product_id``, ``ds``, ``y``.
+    cutoff : pandas.Timestamp
+        Last known week.
+    config : TrainingConfig or None, default=None
+
+    Returns
+    -------
+    RegionModels
+        Equal to the last bit for the same rows in whatever order, seed and threads.
+    """
+    config = config or TrainingConfig()
+    require_columns(frame, (UNIQUE_ID, STORE_ID, DS, WEEK, H, FORMAT, SEGMENT, Y))
+    known = _prepared(frame, cutoff, config)
+    past = _with_format(demand[demand[DS] <= cutoff], known)
+    baselines = _fit_baselines(past)
+    skipped = {name: "no known demand" for name in FORMATS if name not in baselines}
+    sizes = _sizes(known, SEGMENT) | _sizes(past, FORMAT)
+    folds = _folds(known, cutoff, config)
+    if not folds:
+        reason = _too_short(known, config)
+        skipped |= dict.fromkeys(SEGMENTS, reason)
+        return RegionModels({}, baselines, _empty_holdout(), skipped, sizes)
+    fitter = _Fitter(config, past)
+    table = backtest(known, folds, fitter)
+    ensembles = _final_ensembles(known, past, fitter.members(known), table, config)
+    skipped |= {name: "no rows in the segment" for name in SEGMENTS if name not in ensembles}
+    return RegionModels(ensembles, baselines, _reported(table, config), skipped, sizes)
+
+
+class _Fitter:
+    """Fits members and baselines at a cutoff; the first fit chooses the penalty for all later ones."""
+
+    def __init__(self, config: TrainingConfig, demand: pd.DataFrame) -> None:
+        self._config, self._demand = config, demand
+        self._alpha: float | None = None
+
+    def members(self, known: pd.DataFrame) -> dict[str, Forecaster]:
+        """Fit the members on these rows."""
+        members = self._config.members(self._alpha)
+        fitted = {name: member.fit(known, known[Y]) for name, member in members.items()}
+        lasso = fitted[LASSO]
+        if isinstance(lasso, LassoForecaster):
+            self._alpha = lasso.alpha_
+        return fitted
+
+    def __call__(self, known: pd.DataFrame, cutoff: pd.Timestamp) -> Mapping[str, Forecaster]:
+        """Fit members, capped as they will be when served, and the formats' baselines."""
+        past = self._demand[self._demand[DS] <= cutoff]
+        capped = {
+            name: Ensemble({name: member}, cap_multiple=self._config.cap_multiple).fit_caps(
+                past, past[Y]
+            )
+            for name, member in self.members(known).items()
+        }
+        return {**capped, HISTORICAL_AVERAGE: _ByFormat(_fit_baselines(past))}
+
+
+class _ByFormat:
+    """Forecasts every row by the model of its format."""
+
+    def __init__(self, models: Mapping[str, HistoricalAverage]) -> None:
+        self._models = models
+
+    def fit(self, X: pd.DataFrame, y: Any) -> "_ByFormat":  # noqa: ARG002
+        """Do nothing: the models are fitted."""
+        return self
+
+    def predict(self, X: pd.DataFrame) -> Any:
+        """Forecast; nan where the format has no model."""
+        forecasts = np.full(len(X), np.nan)
+        for name, model in self._models.items():
+            rows = (X[FORMAT] == name).to_numpy()
+            if rows.any():
+                forecasts[rows] = model.predict(X[rows])
+        return forecasts
+
+
+def _prepared(frame: pd.DataFrame, cutoff: pd.Timestamp, config: TrainingConfig) -> pd.DataFrame:
+    """Keep known rows in one order and the columns that are read, text as categories."""
+    text = dict.fromkeys((*config.categorical, FORMAT, "velocity", SEGMENT, UNIQUE_ID))
+    columns = dict.fromkeys((*KEPT, STORE_ID, PRODUCT_ID, *text, *config.numeric))
+    require_columns(frame, tuple(columns))
+    known = frame.loc[(frame[DS] <= cutoff).to_numpy(), list(columns)]
+    known = known.sort_values([WEEK, UNIQUE_ID, H], kind="stable", ignore_index=True)
+    return known.astype({column: "category" for column in text if column != UNIQUE_ID})
+
+
+def _with_format(demand: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """Add each store's format; demand of stores without training rows is left out."""
+    columns = [UNIQUE_ID, STORE_ID, PRODUCT_ID, DS, Y]
+    formats = known.drop_duplicates(STORE_ID, keep="last").set_index(STORE_ID)[FORMAT].astype("str")
+    formats.index = formats.index.astype("str")
+    past = demand[columns].assign(**{FORMAT: demand[STORE_ID].map(formats)})
+    past = past[past[FORMAT].notna()]
+    return past.sort_values([DS, UNIQUE_ID], kind="stable", ignore_index=True)
+
+
+def _fit_baselines(past: pd.DataFrame) -> dict[str, HistoricalAverage]:
+    return {
+        str(name): HistoricalAverage().fit(rows, rows[Y])
+        for name, rows in past.groupby(FORMAT, observed=True, sort=True)
+    }
+
+
+def _sizes(rows: pd.DataFrame, column: str) -> dict[str, tuple[int, int]]:
+    groups = rows.groupby(column, observed=True, sort=True)[UNIQUE_ID]
+    return {str(name): (len(series), series.nunique()) for name, series in groups}
+
+
+def _folds(known: pd.DataFrame, cutoff: pd.Timestamp, config: TrainingConfig) -> list[Fold]:
+    """Return the folds that leave enough weeks of labels to learn from."""
+    folds = rolling_folds(
+        cutoff, n_folds=config.n_folds, n_origins=config.n_origins, horizon=config.horizon
+    )
+    weeks = np.sort(known[DS].unique())
+    return [fold for fold in folds if (weeks <= fold.cutoff).sum() >= config.min_weeks]
+
+
+def _too_short(known: pd.DataFrame, config: TrainingConfig) -> str:
+    needed = config.min_weeks + config.horizon + config.n_origins - 1
+    return f"history too short: {known[DS].nunique()} weeks of labels, {needed} needed"
+
+
+def _weights(table: pd.DataFrame, segment: str, config: TrainingConfig) -> dict[str, float]:
+    rows = table[(table[SEGMENT] == segment).to_numpy()]
+    return fit_weights(rows, rows[Y], MEMBERS, objective=config.objective)
+
+
+def _final_ensembles(
+    known: pd.DataFrame,
+    past: pd.DataFrame,
+    members: dict[str, Forecaster],
+    table: pd.DataFrame,
+    config: TrainingConfig,
+) -> dict[str, Ensemble]:
+    ensembles = {}
+    for segment in SEGMENTS:
+        series = known.loc[(known[SEGMENT] == segment).to_numpy(), UNIQUE_ID].unique()
+        own = past[past[UNIQUE_ID].isin(series)]
+        if own.empty:
+            continue
+        weights = _weights(table, segment, config)
+        ensemble = Ensemble(
+            members, weights=weights, cap_multiple=config.cap_multiple, segment=segment
+        )
+        ensembles[segment] = ensemble.fit_caps(own, own[Y])
+    return ensembles
+
+
+def _reported(table: pd.DataFrame, config: TrainingConfig) -> pd.DataFrame:
+    """Blend each reported fold by weights that only earlier folds have set."""
+    cutoffs = sorted(table[CUTOFF].unique())
+    reported = cutoffs[1:] or cutoffs
+    tables = []
+    for cutoff in reported:
+        earlier = table[table[CUTOFF] < cutoff]
+        for segment, rows in table[table[CUTOFF] == cutoff].groupby(SEGMENT, observed=True):
+            weights = _weights(earlier, str(segment), config)
+            tables.append(rows.assign(**{ENSEMBLE: blend(rows, weights)}))
+    holdout = pd.concat(tables, ignore_index=True)[list(HOLDOUT_COLUMNS)]
+    text = dict.fromkeys((FORMAT, "velocity", SEGMENT), "str")
+    return holdout.astype(text).sort_values([WEEK, UNIQUE_ID, H], ignore_index=True)
+
+
+def _empty_holdout() -> pd.DataFrame:
+    return pd.DataFrame(columns=list(HOLDOUT_COLUMNS))
