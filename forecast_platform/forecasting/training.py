@@ -1,7 +1,7 @@
-"""Train one region: pooled members, an ensemble for every segment, a baseline for every format.
+"""Train one region: pooled members, an ensemble per segment, a baseline per format.
 
-The order of events belongs here: folds, weights, final fit. Models, metrics and features are in their
-own rooms.
+The order of events belongs here: folds, weights, final fit. Models, metrics and features are in
+their own rooms.
 """
 
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ from forecast_platform.vocabulary import (
 
 SEGMENTS = tuple(f"{store}_{velocity}" for store in FORMATS for velocity in VELOCITIES)
 
-HOLDOUT_COLUMNS = (*KEPT, CUTOFF, *MEMBERS, ENSEMBLE, HISTORICAL_AVERAGE)
+HOLDOUT_COLUMNS = (*KEPT, *MEMBERS, ENSEMBLE, HISTORICAL_AVERAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +61,13 @@ class TrainingConfig:
     horizon : int, default=4
         Weeks ahead [weeks].
     n_folds : int, default=2
-        Refits before the final one. Weights for the reported forecasts come from earlier folds only.
+        Refits before the final one. Weights of reported forecasts come from earlier folds only.
     n_origins : int, default=4
         Weeks from which every fold forecasts [weeks].
-    min_weeks : int, default=13
-        Fewest weeks of labels that members are fitted on [weeks].
+    min_history_weeks : int, default=26
+        With fewer weeks of labels, no ensemble is trained [weeks].
+    min_fold_weeks : int, default=8
+        A fold with fewer weeks of labels to learn from is left out [weeks].
     epochs, batch_size : int
         Of the embedding net.
     recency_weeks : float, default=60
@@ -86,7 +88,8 @@ class TrainingConfig:
     horizon: int = 4
     n_folds: int = 2
     n_origins: int = 4
-    min_weeks: int = 13
+    min_history_weeks: int = 26
+    min_fold_weeks: int = 8
     epochs: int = 3
     batch_size: int = 512
     recency_weeks: float = 60.0
@@ -127,8 +130,8 @@ class RegionModels:
         By format; a format without demand has none and a reason in `skipped`.
     holdout : pandas.DataFrame
         Forecasts of weeks that neither the models nor the weights knew; columns
-        `HOLDOUT_COLUMNS`, where ``week`` is the week at whose close a forecast was made and
-        ``cutoff`` the last week its models knew.
+        `HOLDOUT_COLUMNS`, where ``week`` is the week at whose close a forecast was made. Its models
+        are up to ``n_origins - 1`` weeks older, as they may be when they serve.
     skipped : dict of str to str
         Reason by segment, or by format for a baseline.
     sizes : dict of str to (int, int)
@@ -159,7 +162,8 @@ def train_region(
     Parameters
     ----------
     frame : pandas.DataFrame
-        Training rows: features, ``week``, ``ds``, ``h``, ``format``, ``velocity``, ``segment``, ``y``.
+        Training rows: features, ``week``, ``ds``, ``h``, ``format``, ``velocity``, ``segment``,
+        ``y``.
         Rows about weeks after ``cutoff`` are not read.
     demand : pandas.DataFrame
         Weekly demand of the region: ``unique_id``, ``store_id``, ``product_id``, ``ds``, ``y``.
@@ -192,7 +196,7 @@ def train_region(
 
 
 class _Fitter:
-    """Fits members and baselines at a cutoff; the first fit chooses the penalty for all later ones."""
+    """Fits members and baselines at a cutoff; the first fit chooses the penalty of all."""
 
     def __init__(self, config: TrainingConfig, demand: pd.DataFrame) -> None:
         self._config, self._demand = config, demand
@@ -259,11 +263,18 @@ def _with_format(demand: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     return past.sort_values([DS, UNIQUE_ID], kind="stable", ignore_index=True)
 
 
+def fit_baseline(demand: pd.DataFrame, store_format: str) -> HistoricalAverage:
+    """Fit the historical average of one format on known demand, outside of training.
+
+    Without a column ``format`` all of ``demand`` is used: a known series' forecast stays the same,
+    only the fallback for a new series then looks at both formats.
+    """
+    rows = demand[demand[FORMAT] == store_format] if FORMAT in demand.columns else demand
+    return HistoricalAverage().fit(rows, rows[Y])
+
+
 def _fit_baselines(past: pd.DataFrame) -> dict[str, HistoricalAverage]:
-    return {
-        str(name): HistoricalAverage().fit(rows, rows[Y])
-        for name, rows in past.groupby(FORMAT, observed=True, sort=True)
-    }
+    return {name: fit_baseline(past, name) for name in FORMATS if (past[FORMAT] == name).any()}
 
 
 def _sizes(rows: pd.DataFrame, column: str) -> dict[str, tuple[int, int]]:
@@ -276,12 +287,15 @@ def _folds(known: pd.DataFrame, cutoff: pd.Timestamp, config: TrainingConfig) ->
     folds = rolling_folds(
         cutoff, n_folds=config.n_folds, n_origins=config.n_origins, horizon=config.horizon
     )
-    weeks = np.sort(known[DS].unique())
-    return [fold for fold in folds if (weeks <= fold.cutoff).sum() >= config.min_weeks]
+    weeks = known[DS].unique()
+    if len(weeks) < config.min_history_weeks:
+        return []
+    return [fold for fold in folds if (weeks <= fold.cutoff).sum() >= config.min_fold_weeks]
 
 
 def _too_short(known: pd.DataFrame, config: TrainingConfig) -> str:
-    needed = config.min_weeks + config.horizon + config.n_origins - 1
+    ahead = config.horizon + config.n_origins - 1
+    needed = max(config.min_history_weeks, config.min_fold_weeks + ahead)
     return f"history too short: {known[DS].nunique()} weeks of labels, {needed} needed"
 
 

@@ -6,8 +6,9 @@ Only the order of time belongs here: which rows a model may learn from and which
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from forecast_platform.forecasting.models.base import Forecaster
 from forecast_platform.vocabulary import CUTOFF, DS, SEGMENT, UNIQUE_ID, WEEK, Y
@@ -27,8 +28,8 @@ class Fold:
     cutoff : pandas.Timestamp
         Last week whose demand the models may know.
     origins : tuple of pandas.Timestamp
-        Weeks at whose close forecasts are made, from ``cutoff`` on: between two refits a model serves
-        several weeks, on features that are newer than itself.
+        Weeks at whose close forecasts are made, from ``cutoff`` on: between two refits a model
+        serves several weeks, on features that are newer than itself.
     """
 
     cutoff: pd.Timestamp
@@ -118,8 +119,8 @@ def backtest(
     return pd.concat(tables, ignore_index=True)
 
 
-def _checked(forecasts: ArrayLike, name: str, n_rows: int) -> ArrayLike:
-    shape = getattr(forecasts, "shape", None)
-    if shape != (n_rows,):
-        raise ValueError(f"{name} gave forecasts of shape {shape} for {n_rows} rows")
-    return forecasts
+def _checked(forecasts: ArrayLike, name: str, n_rows: int) -> NDArray[np.float64]:
+    values = np.asarray(forecasts, dtype=np.float64)
+    if values.shape != (n_rows,):
+        raise ValueError(f"{name} gave forecasts of shape {values.shape} for {n_rows} rows")
+    return values

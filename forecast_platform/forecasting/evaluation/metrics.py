@@ -82,7 +82,7 @@ def rmse_0(y: ArrayLike, y_hat: ArrayLike) -> float:
 
 
 def coverage(y: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
-    """Return the share of rows with ``low <= y <= high``; nan without rows or with a missing number."""
+    """Return the share of rows with ``low <= y <= high``; nan without rows or a number."""
     actual, lower = _pair(y, low)
     _, upper = _pair(y, high)
     if not len(actual) or np.isnan(actual + lower + upper).any():
@@ -122,7 +122,7 @@ def score(
     """
     groups = frame.groupby(list(by), observed=True, sort=True) if by else [((), frame)]
     rows = [
-        {**dict(zip(by, key, strict=True)), "model": column, **_measured(group, column, y)}
+        {**dict(zip(by, key, strict=True)), "model": column, **measure(group[y], group[column])}
         for key, group in groups
         for column in columns
     ]
@@ -130,12 +130,12 @@ def score(
     return pd.DataFrame(rows, columns=[*by, "model", *METRICS, *counts])
 
 
-def _measured(group: pd.DataFrame, column: str, y: str) -> dict[str, float | int]:
-    actual = group[y].to_numpy(np.float64)
-    forecast = group[column].to_numpy(np.float64)
+def measure(y: ArrayLike, y_hat: ArrayLike) -> dict[str, float | int]:
+    """Return every metric of `METRICS`, and the counts n_rows, n_positive and n_zero."""
+    actual, forecast = _pair(y, y_hat)
     return {
         **{name: metric(actual, forecast) for name, metric in METRICS.items()},
-        "n_rows": len(group),
+        "n_rows": len(actual),
         "n_positive": int((actual > 0).sum()),
         "n_zero": int((actual == 0).sum()),
     }

@@ -1,6 +1,7 @@
 """What every forecaster promises, and the small parts that all of them share.
 
-Only the protocol, parameter handling and the files' error belong here: no model, no encoder, no loss.
+Only the protocol, parameter handling and the files' error belong here: no model, no encoder and
+no loss.
 """
 
 import inspect
@@ -16,11 +17,11 @@ State = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 """A fitted model as plain JSON values and named arrays: data, nothing to execute."""
 
 
-class CorruptModelFiles(ValueError):
+class CorruptModelFiles(ValueError):  # noqa: N818 (named for what is wrong)
     """The files of a model are missing, damaged or of another format."""
 
 
-class NotFitted(ValueError):
+class NotFitted(ValueError):  # noqa: N818 (named for what is wrong)
     """A forecaster was asked for forecasts before it was fitted."""
 
 

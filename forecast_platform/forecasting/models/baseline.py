@@ -25,7 +25,7 @@ from forecast_platform.vocabulary import DS, PRODUCT_ID, UNIQUE_ID
 class HistoricalAverage(Estimator):
     """Forecast each series by the arithmetic mean of its known weeks.
 
-    Fitted on weekly demand (one row per series and week, zeros included), for one region and format.
+    Fitted on weekly demand of one region and format: one row per series and week, zeros included.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class HistoricalAverage(Estimator):
     series_ : pandas.Series
         Mean demand by ``unique_id`` [units/week].
     products_ : pandas.Series
-        Mean demand of a series' row by ``product_id``: the forecast for a series not seen in ``fit``.
+        Mean demand by ``product_id``: the forecast for a series not seen in ``fit`` [units/week].
     overall_ : float
         Mean of all rows: the forecast for a product not seen either [units/week].
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from forecast_platform.forecasting.models.base import (
     Estimator,
+    Floats,
     State,
     checked_target,
     require_columns,
@@ -161,9 +162,7 @@ class EmbeddingNetForecaster(Estimator):
             output[rows] = self._forward(matrix[rows], codes[rows])
         return np.clip(output + X[self.base].to_numpy(np.float64), 0.0, LARGEST_LOG)
 
-    def _forward(
-        self, matrix: NDArray[np.float32], codes: NDArray[np.int32]
-    ) -> NDArray[np.float32]:
+    def _forward(self, matrix: NDArray[np.float32], codes: NDArray[np.int32]) -> Floats:
         w = self.weights_
         embedded = w["embedding.weight"][codes].reshape(len(codes), -1)
         inputs = np.concatenate([matrix, embedded], axis=1)
@@ -229,5 +228,5 @@ class EmbeddingNetForecaster(Estimator):
         return model
 
 
-def _silu(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def _silu(values: Floats) -> Floats:
     return values / (1.0 + np.exp(-np.clip(values, -60.0, 60.0)))

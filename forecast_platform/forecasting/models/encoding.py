@@ -28,7 +28,7 @@ SMALLEST_SCALE = 1e-6
 
 
 def as_labels(column: pd.Series) -> pd.Series:
-    """Return the column as strings in category form: one hash of the rows, cheap to encode again."""
+    """Return the column in category form: hashed once, cheap to encode again."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column
     return column.astype("category")
@@ -138,7 +138,7 @@ class Standardiser:
         return cls(tuple(columns), mean.astype(np.float32), scale.astype(np.float32))
 
     def matrix(self, X: pd.DataFrame, *, intercept: bool = False) -> NDArray[np.float32]:
-        """Standardise ``X``; shape (n_rows, n_columns [+ 1]), C order, a last column of ones if asked."""
+        """Standardise ``X``; shape (n_rows, n_columns), and a last column of ones if asked."""
         require_columns(X, self.columns)
         width = len(self.columns)
         matrix = np.empty((len(X), width + intercept), dtype=np.float32)

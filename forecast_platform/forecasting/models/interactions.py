@@ -5,6 +5,7 @@ loss and no choice of penalty belong here.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,8 +52,8 @@ class Layout:
 
         Notes
         -----
-        A deviation is penalised ``2 / sqrt(levels)`` as much as a shared coefficient: the more levels,
-        the less each of them carries in the Gram, which by itself already shrinks it more.
+        A deviation is penalised ``2 / sqrt(levels)`` as much as a shared coefficient: the more
+        levels, the less each carries in the Gram, which by itself already shrinks it more.
         """
         parts = [np.r_[np.ones(self.width - 1), 0.0]]
         for levels in self.groups:
@@ -64,7 +65,7 @@ class Layout:
     def split(
         self, coef: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], list[NDArray[np.float64]], NDArray[np.float64]]:
-        """Split a vector into shared, deviations (a zero row first for unknown levels) and effects."""
+        """Split a vector into shared, deviations (first a zero row, "unknown") and effects."""
         shared = coef[: self.width]
         deviations = []
         for start, levels in zip(self.group_starts(), self.groups, strict=True):
@@ -108,10 +109,7 @@ class Design:
         codes = groups[order]
         changes = np.flatnonzero((codes[1:] != codes[:-1]).any(axis=1)) + 1
         bounds = [0, *changes.tolist(), len(matrix)]
-        cells = [
-            (start, stop, tuple(codes[start].tolist()))
-            for start, stop in zip(bounds[:-1], bounds[1:], strict=True)
-        ]
+        cells = [(start, stop, tuple(codes[start].tolist())) for start, stop in pairwise(bounds)]
         return cls(layout, matrix[order], cells, np.ascontiguousarray(effects[order]), order)
 
     def places(self, codes: tuple[int, ...]) -> list[int]:
@@ -141,7 +139,8 @@ class Design:
         for start, stop, codes in self.cells:
             dense, dense_moment = self._dense(start, stop, weights, target)
             crossed = np.zeros((layout.n_effects, width))
-            solver.add_effect_products(self.matrix, weights, self.effects, start, stop, crossed)
+            rows = (start, stop)
+            solver.add_effect_products(self.matrix, weights, self.effects, rows, crossed)
             places = self.places(codes)
             for a in places:
                 moment[a : a + width] += dense_moment

@@ -35,6 +35,9 @@ from forecast_platform.vocabulary import CATEGORICAL_FEATURES, DS, NUMERIC_FEATU
 ALPHAS = (3e-2, 1e-2, 3e-3, 1e-3)
 """Penalties that are tried, from the strongest."""
 
+LIMITS = (1e-4, 300)
+"""Coordinate descent ends at this change of the prediction [log units], or after so many sweeps."""
+
 MAX_EFFECT_LEVELS = 256
 """A column with more levels than this gets no effects: its level is in ``base_level`` already."""
 
@@ -275,14 +278,14 @@ class _Problem:
         for _ in range(1 + self.n_reweights):
             weights, working = reweight(self.objective, prediction, self.target, self.scale)
             gram, moment = self.design.gram(weights * row_weights, working)
-            solver.descend(gram, moment, middle * penalty, coef, 1e-4, 300)
+            solver.descend(gram, moment, middle * penalty, coef, LIMITS)
             prediction = self.design.predict(coef)
         if len(alphas) == 1:
             return [coef]
         coefs = []
         for alpha in alphas:
             coef = coef.copy()
-            solver.descend(gram, moment, alpha * penalty, coef, 1e-4, 300)
+            solver.descend(gram, moment, alpha * penalty, coef, LIMITS)
             coefs.append(coef)
         return coefs
 

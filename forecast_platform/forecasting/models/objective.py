@@ -1,7 +1,7 @@
 r"""The loss that both members minimise, on the scale of log(1 + demand).
 
-Only formulas of numbers belong here: no frame, no solver. Let ``t = log1p(y) - base`` be the target,
-``r`` the prediction of it and ``d = r - t``; then the forecast errs by
+Only formulas of numbers belong here: no frame, no solver. Let ``t = log1p(y) - base`` be the
+target, ``r`` the prediction of it and ``d = r - t``; then the forecast errs by
 :math:`\hat y - y = (1 + y)(e^d - 1)`.
 
 ``mape`` (the default)
@@ -13,10 +13,11 @@ Only formulas of numbers belong here: no frame, no solver. Let ``t = log1p(y) - 
     :math:`e^r - e^t r`, a Poisson likelihood in units of each series' level; its optimum is the
     conditional mean, so totals are right and MAPE is worse. For users who add forecasts up.
 
-A row without demand has no relative error. Under ``mape`` its error is measured against the level of
-its series (at least one unit) and counts ``zero_weight``: with 0 the models would never learn a week
-without sales, with 1 a series that sells every second week would be forecast as zero and have a MAPE
-of one. No row's slope exceeds `SLOPE_CAP`, so one unit sold where hundreds are usual cannot rule.
+A row without demand has no relative error. Under ``mape`` its error is measured against the level
+of its series (at least one unit) and counts ``zero_weight``: with 0 the models would never learn a
+week without sales, with 1 a series that sells every second week would be forecast as zero and have
+a MAPE of one. No row's slope exceeds `SLOPE_CAP`, so one unit sold where hundreds are usual cannot
+rule.
 """
 
 from typing import Any, Literal

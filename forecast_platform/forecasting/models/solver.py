@@ -9,9 +9,9 @@ import numpy as np
 
 
 @numba.njit(cache=True)
-def add_effect_products(matrix, weights, effects, start, stop, out):  # pragma: no cover
-    """Add ``weights * matrix[row]`` to ``out[level]`` for every effect level of rows start..stop."""
-    for row in range(start, stop):
+def add_effect_products(matrix, weights, effects, rows, out):  # pragma: no cover
+    """Add ``weights * matrix[row]`` to ``out[level]`` for each effect of rows ``rows[0]..rows[1]``."""
+    for row in range(rows[0], rows[1]):
         for column in range(effects.shape[1]):
             level = effects[row, column]
             if level >= 0:
@@ -59,8 +59,12 @@ def _sweep(gram, penalty, coef, gradient, positions):  # pragma: no cover
 
 
 @numba.njit(cache=True)
-def descend(gram, moment, penalty, coef, tolerance, max_sweeps):  # pragma: no cover
-    """Minimise ``c'Gc / 2 - m'c + sum(penalty * |c|)`` from ``coef``, in place; return sweeps used."""
+def descend(gram, moment, penalty, coef, limits):  # pragma: no cover
+    """Minimise ``c'Gc / 2 - m'c + sum(penalty * |c|)`` from ``coef``, in place; count sweeps.
+
+    ``limits`` are the smallest change that goes on, and the largest number of sweeps.
+    """
+    tolerance, max_sweeps = limits
     gradient = moment - gram @ coef
     everything = np.arange(coef.shape[0])
     sweeps = 0
