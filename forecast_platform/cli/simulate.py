@@ -72,7 +72,7 @@ def simulate(
                 weeks=weeks,
                 first_week=first_week,
             )
-            with _progress() as advance:
+            with delivery_progress() as advance:
                 report = deliver(config, folder, truth=truth, warts=names(wart), progress=advance)
         except ValueError as error:
             refuse(str(error))
@@ -101,7 +101,8 @@ def _config(
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[int, int, str], None]]:
+def delivery_progress() -> Iterator[Callable[[int, int, str], None]]:
+    """Draw a bar on standard error; its advance is what `simulate` calls."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
