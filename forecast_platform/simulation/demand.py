@@ -95,7 +95,7 @@ class Demand:
     def _levels(self) -> np.ndarray:
         """Log of the usual demand; small stores sell less, of slow movers not much less."""
         stores, products = self._stores, self._products
-        base = np.where(products.is_fast, np.log(55.0), np.log(15.0))
+        base = np.where(products.is_fast, np.log(60.0), np.log(17.0))
         small = np.where(products.is_fast, np.log(0.45), np.log(0.65))
         product = stream(self._config.seed, "levels").normal(0, 0.3, len(products.ids))
         rng = stream(self._config.seed, self._region, "levels")
@@ -116,7 +116,7 @@ class Demand:
         """Chance of any demand in a week: a fifth of the slow movers are intermittent."""
         shape = len(self._stores.ids), len(self._products.ids)
         kind, chance = stream(self._config.seed, self._region, "intermittent").random((2, *shape))
-        slow = np.where(kind < 0.2, 0.2 + 0.4 * chance, 0.98)
+        slow = np.where(kind < 0.2, 0.1 + 0.35 * chance, 0.99)
         return np.where(self._products.is_fast, 0.998, slow)
 
     def _drifts(self, last: int) -> tuple[np.ndarray, np.ndarray]:
@@ -179,7 +179,7 @@ class Demand:
     def _without_supply(self, week: int) -> np.ndarray:
         """Gaps of 1 to 5 weeks, told by the starts of the weeks before."""
         shape = len(self._stores.ids), len(self._products.ids)
-        chance = np.where(self._products.is_fast, 0.001, 0.02)
+        chance = np.where(self._products.is_fast, 0.001, 0.012)
         out = np.zeros(shape, dtype=bool)
         for age in range(_LONGEST_GAP):
             rng = stream(self._config.seed, self._region, "gaps", week - age)

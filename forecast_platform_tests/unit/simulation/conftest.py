@@ -39,6 +39,11 @@ def deliver(config: RetailerConfig, folder: Path) -> Delivered:
     return Delivered(config, landing, truth, report, read_truth(truth))
 
 
+def is_fast(frame: pd.DataFrame) -> pd.Series:
+    """Products with odd numbers are planted as fast movers."""
+    return frame["product_id"].str[1:].astype(int) % 2 == 1
+
+
 @pytest.fixture(scope="session")
 def delivered(tmp_path_factory: pytest.TempPathFactory) -> Delivered:
     """2 regions x 8 stores x 12 products x 104 weeks."""

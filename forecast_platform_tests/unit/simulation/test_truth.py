@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from forecast_platform.simulation import oracle_forecast
-from forecast_platform_tests.unit.simulation.conftest import Delivered
+from forecast_platform_tests.unit.simulation.conftest import Delivered, is_fast
 
 
 @pytest.fixture(scope="module")
@@ -14,8 +14,7 @@ def judged(delivered: Delivered) -> pd.DataFrame:
     truth = delivered.truth.sort_values("ds")
     by_series = truth.groupby(["region", "store_id", "product_id"])["y"]
     truth["historical"] = by_series.transform(lambda y: y.expanding().mean().shift(2))
-    level = truth.groupby(["region", "product_id"])["expected"].transform("mean")
-    truth = truth.assign(is_fast=level > 30, oracle=oracle_forecast(truth))
+    truth = truth.assign(is_fast=is_fast(truth), oracle=oracle_forecast(truth))
     recent = truth["ds"] > truth["ds"].max() - pd.Timedelta(weeks=26)
     return truth[recent & truth["historical"].notna()]
 
