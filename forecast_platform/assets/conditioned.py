@@ -108,7 +108,7 @@ def _code_version(node: str) -> str:
     return sha256(code.encode()).hexdigest()[:16]
 
 
-def _build_check_specs(marts: Sequence[dg.AssetSpec]) -> dict[str, dg.AssetCheckSpec]:
+def _build_check_specs(marts: Iterable[dg.AssetSpec]) -> dict[str, dg.AssetCheckSpec]:
     """Describe the dbt tests of the marts as asset checks, by dbt's name of the test."""
     mart_of = {spec.metadata["dagster_dbt/unique_id"]: spec.key for spec in marts}
     return {
@@ -134,7 +134,7 @@ def _schema_check_spec(mart: dg.AssetSpec) -> dg.AssetCheckSpec:
     )
 
 
-mart_specs = [_as_mart(spec) for spec in _build_specs("marts")]
+_mart_specs = {spec.key: _as_mart(spec) for spec in _build_specs("marts")}
 view_specs = [
     spec.replace_attributes(
         deps=[dep for dep in spec.deps if dep.asset_key.to_user_string() in RAW_TABLES],
@@ -144,13 +144,13 @@ view_specs = [
 ]
 """dbt's views: seen in the graph, made anew in the throw-away file of each run."""
 
-_dbt_checks = _build_check_specs(mart_specs)
+_dbt_checks = _build_check_specs(_mart_specs.values())
 
 
 @dg.multi_asset(
     name="conditioned_marts",
-    specs=mart_specs,
-    check_specs=[*_dbt_checks.values(), *map(_schema_check_spec, mart_specs)],
+    specs=list(_mart_specs.values()),
+    check_specs=[*_dbt_checks.values(), *map(_schema_check_spec, _mart_specs.values())],
     can_subset=True,
     backfill_policy=backfill_policy,
 )
