@@ -10,6 +10,11 @@ import dagster as dg
 from forecast_platform import assets, checks
 from forecast_platform.automation.jobs import jobs
 from forecast_platform.automation.schedules import build_weekly_forecast_schedule
+from forecast_platform.automation.sensors import build_landing_sensor
+from forecast_platform.resources.conditioning import Conditioning
+from forecast_platform.resources.lake import Lake
+from forecast_platform.resources.model_settings import ModelSettings
+from forecast_platform.resources.registry import ModelRegistry
 from forecast_platform.settings import Deployment, Settings, get_settings
 
 
@@ -23,19 +28,39 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         except in the ``local`` deployment.
     """
     unattended = settings.deployment is not Deployment.LOCAL
+    look_every = settings.landing_interval_seconds
     return dg.Definitions(
         assets=dg.load_assets_from_package_module(assets),
         asset_checks=dg.load_asset_checks_from_package_module(checks),
         jobs=jobs,
         schedules=[build_weekly_forecast_schedule(running=unattended)],
+        sensors=[build_landing_sensor(running=unattended, every_seconds=look_every)],
         resources=build_resources(settings),
         executor=dg.in_process_executor,
     )
 
 
-def build_resources(settings: Settings) -> dict[str, object]:
+def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
     """Make what assets talk to the outside with."""
-    return {}
+    return {
+        "lake": Lake(
+            uri=settings.lake,
+            storage_options=settings.storage_options,
+            git_commit=settings.code_commit,
+        ),
+        "conditioning": Conditioning(),
+        "registry": ModelRegistry(
+            tracking_uri=settings.registry, artifacts_uri=settings.registry_artifacts
+        ),
+        "model_settings": ModelSettings(
+            horizon=settings.horizon,
+            training_weeks=settings.training_weeks,
+            min_history_weeks=settings.min_history_weeks,
+            epochs=settings.epochs,
+            seed=settings.seed,
+            threads=settings.threads,
+        ),
+    }
 
 
 defs = build_definitions(get_settings())

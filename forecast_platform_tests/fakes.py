@@ -4,24 +4,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import dagster as dg
 import pandas as pd
-from pydantic import PrivateAttr
 
 from forecast_platform.errors import CorruptModel, NoChampion, RegistryUnavailable
 from forecast_platform.resources.model_files import digest_of, verify
 from forecast_platform.resources.registry import Alias, Candidate, RegisteredModel
 
 
-class InMemoryRegistry(dg.ConfigurableResource):
+class InMemoryRegistry:
     """A registry that lives as long as the test; ``is_down`` makes every verb fail."""
 
-    is_down: bool = False
-
-    _versions: dict[str, list[RegisteredModel]] = PrivateAttr(default_factory=dict)
-    _aliases: dict[tuple[str, str], RegisteredModel] = PrivateAttr(default_factory=dict)
-    _files: dict[str, dict[str, bytes]] = PrivateAttr(default_factory=dict)
-    _metrics: dict[str, dict[str, float]] = PrivateAttr(default_factory=dict)
+    def __init__(self) -> None:
+        self.is_down = False
+        self._versions: dict[str, list[RegisteredModel]] = {}
+        self._aliases: dict[tuple[str, str], RegisteredModel] = {}
+        self._files: dict[str, dict[str, bytes]] = {}
+        self._metrics: dict[str, dict[str, float]] = {}
 
     def log_region_week(
         self,

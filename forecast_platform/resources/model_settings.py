@@ -22,4 +22,3 @@ class ModelSettings(dg.ConfigurableResource):
     epochs: int = Field(default=4, ge=1, description="Passes of the net over its training rows.")
     seed: int = Field(default=0, ge=0, description="Seed of every random choice in training.")
     threads: int = Field(default=1, ge=1, description="Threads of one training.")
-    git_commit: str = Field(default="unknown", description="Commit of the code, noted in tables.")

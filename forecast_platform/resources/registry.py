@@ -62,6 +62,17 @@ MLFLOW_ENVIRONMENT = {
 is down (7 retries of 120 s), and allow pickle."""
 
 
+def model_name(region: str, form: str, what: str) -> str:
+    """Name a registered model: ``what`` is a velocity, or ``historical_average``.
+
+    Examples
+    --------
+    >>> model_name("north_texas", "large", "fast")
+    'demand-north_texas-large-fast'
+    """
+    return f"demand-{region}-{form}-{what}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
     """A trained model on its way into the registry.

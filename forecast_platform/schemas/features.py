@@ -48,8 +48,8 @@ class _Described(pa.DataFrameModel):
 
     @pa.dataframe_check(name="numbers_are_finite")
     def _finite(cls, df: pd.DataFrame) -> pd.Series:
-        finite = np.isfinite(df[list(NUMERIC_FEATURES)].to_numpy()).all(axis=1)
-        return pd.Series(finite, index=df.index)
+        finite = np.isfinite(df[list(NUMERIC_FEATURES)].to_numpy(np.float32))
+        return pd.Series(np.logical_and.reduce(finite, axis=1), index=df.index)
 
 
 DemandFeatures: type[pa.DataFrameModel] = type(
@@ -58,7 +58,7 @@ DemandFeatures: type[pa.DataFrameModel] = type(
     {
         "__doc__": "What is known at one cutoff about each series and week ahead; no label.",
         "__module__": __name__,
-        "__annotations__": {name: Series[np.float32] for name in NUMERIC_FEATURES},
+        "__annotations__": dict.fromkeys(NUMERIC_FEATURES, Series[np.float32]),
         **{name: pa.Field(description="Numeric feature") for name in NUMERIC_FEATURES},
     },
 )

@@ -1,4 +1,4 @@
-"""Contract of the scores of models on held-out weeks.
+"""Contracts of forecasts of held-out weeks and of their scores.
 
 How a score is computed belongs to `forecast_platform.forecasting.evaluation.metrics`.
 """
@@ -19,6 +19,33 @@ from forecast_platform.vocabulary import (
 MODELS = (ENSEMBLE, LASSO, EMBEDDING_NET, HISTORICAL_AVERAGE)
 ALL = "all"
 """Segment of the scores over all rows of a region."""
+
+
+class HoldoutForecasts(pa.DataFrameModel):
+    """Forecasts of weeks that the models had not seen when they made them."""
+
+    region: Series[str] = pa.Field(description="Sales region")
+    week: Series[pd.Timestamp] = pa.Field(description="Cutoff of the models that are validated")
+    cutoff: Series[pd.Timestamp] = pa.Field(description="Cutoff of the fold that forecast the row")
+    unique_id: Series[str] = pa.Field(description="Series, <store_id>/<product_id>")
+    ds: Series[pd.Timestamp] = pa.Field(description="Monday of the week that was forecast")
+    h: Series[int] = pa.Field(ge=1, description="Weeks ahead of the fold's cutoff [weeks]")
+    format: Series[str] = pa.Field(isin=FORMATS, description="Format of the store")
+    velocity: Series[str] = pa.Field(isin=VELOCITIES, description="Velocity of the product")
+    segment: Series[str] = pa.Field(description="<format>_<velocity>")
+    y: Series[float] = pa.Field(ge=0, description="Actual demand, net of returns [units]")
+    lasso: Series[float] = pa.Field(ge=0, description="Forecast of the LASSO member [units]")
+    embedding_net: Series[float] = pa.Field(ge=0, description="Forecast of the net [units]")
+    ensemble: Series[float] = pa.Field(ge=0, description="Forecast of the ensemble [units]")
+    historical_average: Series[float] = pa.Field(
+        ge=0, description="Forecast of the historical average [units]"
+    )
+
+    class Config(pa.DataFrameModel.Config):
+        """Column set and key."""
+
+        strict = True
+        unique = ["region", "week", "cutoff", "unique_id", "ds"]
 
 
 class ValidationMetrics(pa.DataFrameModel):

@@ -27,8 +27,8 @@ def mape(y: ArrayLike, y_hat: ArrayLike) -> float:
 
     Examples
     --------
-    >>> mape([100.0, 50.0, 0.0], [90.0, 60.0, 7.0])
-    0.15
+    >>> mape([100.0, 50.0, 0.0], [50.0, 75.0, 7.0])
+    0.5
     """
     actual, forecast = _pair(y, y_hat)
     rows = ~(actual <= 0)  # a missing actual is not dropped: it makes the metric nan
@@ -41,8 +41,8 @@ def wape(y: ArrayLike, y_hat: ArrayLike) -> float:
 
     Examples
     --------
-    >>> wape([100.0, 100.0], [90.0, 110.0])
-    0.1
+    >>> wape([100.0, 100.0], [75.0, 125.0])
+    0.25
     """
     actual, forecast = _pair(y, y_hat)
     total = actual.sum()
@@ -54,8 +54,8 @@ def bias(y: ArrayLike, y_hat: ArrayLike) -> float:
 
     Examples
     --------
-    >>> bias([100.0, 100.0], [90.0, 100.0])
-    -0.05
+    >>> bias([100.0, 100.0], [50.0, 100.0])
+    -0.25
     """
     actual, forecast = _pair(y, y_hat)
     total = actual.sum()
@@ -73,8 +73,8 @@ def rmse_0(y: ArrayLike, y_hat: ArrayLike) -> float:
 
     Examples
     --------
-    >>> rmse_0([0.0, 0.0, 5.0], [3.0, 4.0, 9.0]) == np.sqrt(12.5)
-    True
+    >>> rmse_0([0.0, 0.0, 5.0], [3.0, 3.0, 9.0])
+    3.0
     """
     actual, forecast = _pair(y, y_hat)
     rows = actual == 0

@@ -57,7 +57,9 @@ class EmbeddingNetForecaster(Estimator):
     epochs : int, default=3
         Passes over the rows.
     batch_size : int, default=512
-        Rows per step.
+        Rows per step; fewer where an epoch would have less than ``min_steps`` steps.
+    min_steps : int, default=60
+        Steps per epoch below which batches shrink, down to 32 rows.
     learning_rate, weight_decay : float
         Of AdamW, under a one-cycle schedule.
     mask_share : float, default=0.02
@@ -97,7 +99,8 @@ class EmbeddingNetForecaster(Estimator):
         dropout: float = 0.2,
         epochs: int = 3,
         batch_size: int = 512,
-        learning_rate: float = 3e-3,
+        min_steps: int = 60,
+        learning_rate: float = 6e-3,
         weight_decay: float = 0.05,
         mask_share: float = 0.02,
         recency_weeks: float = 60.0,
@@ -115,6 +118,7 @@ class EmbeddingNetForecaster(Estimator):
         self.dropout = dropout
         self.epochs = epochs
         self.batch_size = batch_size
+        self.min_steps = min_steps
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.mask_share = mask_share

@@ -223,7 +223,8 @@ def fit_weights(
 
     def error(weights: Mapping[str, float]) -> float:
         errors = blend(held_out, weights) - known
-        return float(np.mean(np.abs(errors) / known if objective == "mape" else errors**2))
+        mean = np.mean(np.abs(errors) / known if objective == "mape" else errors**2)
+        return float(np.format_float_scientific(mean, precision=9))  # ties stay ties
 
     best = min((dict(zip(members, point, strict=True)) for point in _grid(len(members))), key=error)
     shrunk = {name: equal[name] + shrinkage * (best[name] - equal[name]) for name in members}

@@ -73,7 +73,7 @@ class LassoForecaster(Estimator):
         A row counts ``exp(-age / recency_weeks)`` [weeks].
     zero_weight : float, default=0.25
         Weight of a row without demand; see `objective`.
-    n_reweights : int, default=2
+    n_reweights : int, default=4
         Least-squares problems solved after the first.
     max_coefficients : int, default=2500
         Bound on the design's width.
@@ -114,7 +114,7 @@ class LassoForecaster(Estimator):
         validation_weeks: int = 6,
         recency_weeks: float = 60.0,
         zero_weight: float = 0.25,
-        n_reweights: int = 2,
+        n_reweights: int = 4,
         max_coefficients: int = 2500,
     ) -> None:
         self.numeric = numeric

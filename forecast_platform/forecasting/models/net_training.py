@@ -20,6 +20,8 @@ from forecast_platform.forecasting.models.objective import (
     Objective,
 )
 
+SMALLEST_BATCH = 32
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
@@ -30,6 +32,7 @@ class Schedule:
     dropout: float
     epochs: int
     batch_size: int
+    min_steps: int
     learning_rate: float
     weight_decay: float
     mask_share: float
@@ -119,7 +122,7 @@ def train(
 
 def _descend(net: Net, rows: Rows, schedule: Schedule) -> None:
     n_rows = len(rows.matrix)
-    batch = min(schedule.batch_size, n_rows)
+    batch = min(schedule.batch_size, max(SMALLEST_BATCH, n_rows // schedule.min_steps), n_rows)
     steps = max(1, n_rows // batch)
     tensors = [torch.from_numpy(values) for values in _loss_arrays(rows)]
     unknown = torch.from_numpy(rows.unknown)

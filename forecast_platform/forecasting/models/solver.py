@@ -10,7 +10,7 @@ import numpy as np
 
 @numba.njit(cache=True)
 def add_effect_products(matrix, weights, effects, rows, out):  # pragma: no cover
-    """Add ``weights * matrix[row]`` to ``out[level]`` for each effect of rows ``rows[0]..rows[1]``."""
+    """Add ``weights * matrix[row]`` to ``out[level]`` for each effect of a range of rows."""
     for row in range(rows[0], rows[1]):
         for column in range(effects.shape[1]):
             level = effects[row, column]

@@ -1,0 +1,70 @@
+"""Scores of each week's models on weeks that they had not seen.
+
+The formulas are in `forecast_platform.forecasting.evaluation.metrics`; whether a score is good
+enough is decided in `promotion`.
+"""
+
+import dagster as dg
+import pandas as pd
+
+from forecast_platform.partitions import backfill_policy, region_weeks, region_weeks_of
+from forecast_platform.resources.lake import Lake
+from forecast_platform.resources.metadata import column_schema
+from forecast_platform.resources.reporting import report, rows_of
+from forecast_platform.schemas.metrics import ALL, ValidationMetrics
+from forecast_platform.schemas.tables import as_table
+from forecast_platform.vocabulary import ENSEMBLE, REGION, SEGMENT, WEEK
+
+
+@dg.asset(
+    group_name="validation",
+    partitions_def=region_weeks,
+    backfill_policy=backfill_policy,
+    deps=["trained_ensembles"],
+    kinds={"pandas", "deltalake"},
+    owners=["team:forecasting"],
+    code_version="1",
+    metadata=column_schema(ValidationMetrics),
+)
+def validation_metrics(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeResult:
+    """Errors of the ensembles, their members and the historical average on held-out weeks.
+
+    All models are scored on the same rows: for each segment, each format and the whole region.
+    Fractions, except RMSE in units. No row for a region whose history was too short to train.
+
+    Grain: one row per region, week, segment and model.
+    """
+    from forecast_platform.forecasting.evaluation.scores import score_by_segment
+
+    keys = region_weeks_of(context)
+    held_out = lake.read(
+        "holdout_forecasts",
+        region=sorted({key.region for key in keys}),
+        weeks=sorted({key.week for key in keys}),
+    )
+    scored = [
+        score_by_segment(rows_of(held_out, key)).assign(region=key.region, week=key.week)
+        for key in keys
+    ]
+    table = as_table(pd.concat(scored), ValidationMetrics)
+    read = {"holdout_forecasts": held_out.attrs["version"]}
+    receipt = lake.write(
+        "validation_metrics",
+        table,
+        keys,
+        run_id=context.run_id,
+        provenance=read,
+        allow_empty=True,
+    )
+    details = {"mape": dg.MetadataValue.md(_mapes(table))}
+    return report(context, lake, receipt, read=read, details=details)
+
+
+def _mapes(table: pd.DataFrame) -> str:
+    """Show the MAPE of every model over the whole region-week, and of ensembles by segment."""
+    shown = table[table[SEGMENT] == ALL].pivot_table(
+        index=[REGION, WEEK], columns="model", values="mape", dropna=False
+    )
+    segments = table[(table["model"] == ENSEMBLE) & table["velocity"].notna()]
+    by_segment = segments.pivot_table(index=[REGION, WEEK], columns=SEGMENT, values="mape")
+    return shown.join(by_segment).tail(20).round(3).to_markdown()

@@ -1,0 +1,483 @@
+"""The lake: Delta tables partitioned by region and week, read as of a week, written atomically.
+
+What a table means is said in `forecast_platform.schemas`; which asset writes it, in
+`forecast_platform.assets`. `deltalake` cannot be used after a fork: start processes by spawn.
+See https://delta-io.github.io/delta-rs/.
+"""
+
+import json
+import random
+import re
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from pydantic import Field
+
+from forecast_platform.errors import TableMissing, WriteConflict, WriteRefused
+from forecast_platform.partitions import RegionWeek, by_region, parse_region, parse_week
+from forecast_platform.vocabulary import REGION, WEEK
+
+TABLE_PATTERN: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
+VALUE_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+"""Values of extra keys: they end in folder names and predicates."""
+
+FSSPEC_ONLY: Final = frozenset({"connection_string"})
+"""Storage options that only fsspec understands; see ``Settings.storage_options``."""
+
+PARTITION_TYPES: Final = {REGION: pa.string(), WEEK: pa.date32()}
+
+
+@dataclass(frozen=True, slots=True)
+class WriteReceipt:
+    """What one commit did.
+
+    Attributes
+    ----------
+    version : int
+        Version of the table that the commit made.
+    rows : int
+        Rows written.
+    rows_of : dict of RegionWeek to int
+        Rows of each region-week, also of those that are empty now.
+    """
+
+    table: str
+    version: int
+    rows: int
+    rows_of: Mapping[RegionWeek, int] = field(default_factory=dict)
+
+
+class Lake(dg.ConfigurableResource):
+    """Versioned tables, by region and week, in a folder or a bucket."""
+
+    uri: str = Field(description="Folder or URI that holds one folder per table.")
+    storage_options: dict[str, str] = Field(
+        default_factory=dict, description="Credentials and endpoints, as deltalake names them."
+    )
+    audit_days: int = Field(
+        default=730, ge=1, description="How long old versions can be read [days]."
+    )
+    git_commit: str = Field(default="unknown", description="Commit of the code, kept per commit.")
+    max_tries: int = Field(
+        default=30, ge=1, description="Tries of one commit against concurrent writers."
+    )
+
+    def read(
+        self,
+        table: str,
+        *,
+        region: str | Sequence[str] | None = None,
+        since: pd.Timestamp | None = None,
+        until: pd.Timestamp | None = None,
+        weeks: Sequence[pd.Timestamp] | None = None,
+        columns: Sequence[str] | None = None,
+        version: int | None = None,
+        where: Mapping[str, str] | None = None,
+    ) -> pd.DataFrame:
+        """Read rows of some regions and weeks, in order of region and week.
+
+        Parameters
+        ----------
+        table : str
+            Name of the table.
+        region : str or sequence of str, optional
+            Regions to read; all of them by default.
+        since, until : pandas.Timestamp, optional
+            First and last week, both included.
+        weeks : sequence of pandas.Timestamp, optional
+            Exactly these weeks.
+        columns : sequence of str, optional
+            Columns, in this order; all of them by default.
+        version : int, optional
+            Version of the table; the latest by default.
+        where : mapping of str to str, optional
+            Values of further partition columns, as ``{"source": "shipments"}``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Dates as ``datetime64[us]``; ``attrs`` hold ``table`` and ``version``.
+
+        Raises
+        ------
+        TableMissing
+            If nobody has written the table, or not that version of it.
+        """
+        rows = self.read_arrow(
+            table,
+            region=region,
+            since=since,
+            until=until,
+            weeks=weeks,
+            columns=columns,
+            version=version,
+            where=where,
+        )
+        frame = to_pandas(rows)
+        metadata = rows.schema.metadata or {}
+        frame.attrs = {"table": table, "version": int(metadata[b"version"])}
+        return frame
+
+    def read_arrow(
+        self,
+        table: str,
+        *,
+        region: str | Sequence[str] | None = None,
+        since: pd.Timestamp | None = None,
+        until: pd.Timestamp | None = None,
+        weeks: Sequence[pd.Timestamp] | None = None,
+        columns: Sequence[str] | None = None,
+        version: int | None = None,
+        where: Mapping[str, str] | None = None,
+    ) -> pa.Table:
+        """Read as ``read`` does, into an Arrow table whose metadata holds table and version."""
+        source = self._open(table, version)
+        filters = _filters(region, since, until, weeks, where)
+        dataset = source.to_pyarrow_dataset(partitions=filters or None)
+        names = (
+            list(columns) if columns is not None else pa.schema(source.schema().to_arrow()).names
+        )
+        rows = _in_order(dataset).to_table(columns=names)
+        return rows.replace_schema_metadata({"table": table, "version": str(source.version())})
+
+    def write(
+        self,
+        table: str,
+        rows: pd.DataFrame | pa.Table,
+        keys: Iterable[RegionWeek],
+        *,
+        run_id: str,
+        provenance: Mapping[str, Any] | None = None,
+        allow_empty: bool = False,
+        extra_keys: Mapping[str, str] | None = None,
+    ) -> WriteReceipt:
+        """Replace exactly these region-weeks by ``rows``, in one commit.
+
+        Parameters
+        ----------
+        table : str
+            Name of the table; it is made when it does not exist.
+        rows : pandas.DataFrame or pyarrow.Table
+            Must hold ``region`` and ``week``, and the columns of ``extra_keys``. Columns that
+            the table does not know are added to it.
+        keys : iterable of RegionWeek
+            What is replaced.
+        run_id : str
+            Who writes; kept in the commit with ``git_commit`` and ``provenance``.
+        provenance : mapping, optional
+            What the rows were made from, as plain JSON values.
+        allow_empty : bool, default=False
+            Whether a key may have no rows, which empties it.
+        extra_keys : mapping of str to str, optional
+            Further partition columns, each with the one value that is replaced.
+
+        Raises
+        ------
+        WriteRefused
+            If a row is outside of ``keys``, a key has no row, or a column changed its type.
+        WriteConflict
+            If other writers kept winning.
+        """
+        replaced = _checked_keys(table, keys)
+        extra = _checked_extra(extra_keys or {})
+        arrow = to_arrow(rows)
+        rows_of = _count(table, arrow, replaced, extra, allow_empty=allow_empty)
+        predicate = _predicate(replaced, extra)
+        commit = CommitProperties(
+            custom_metadata={
+                "run_id": run_id,
+                "git_commit": self.git_commit,
+                "provenance": json.dumps(dict(provenance or {}), sort_keys=True, default=str),
+            }
+        )
+        version = self._commit(table, arrow, predicate, commit, list(extra))
+        return WriteReceipt(table, version, arrow.num_rows, rows_of)
+
+    def version(self, table: str) -> int | None:
+        """Latest version of a table, or None if there is no such table."""
+        try:
+            return self._open(table).version()
+        except TableMissing:
+            return None
+
+    def exists(self, table: str) -> bool:
+        """Whether somebody has written the table."""
+        return DeltaTable.is_deltatable(self._uri_of(table), self._options)
+
+    def history(self, table: str, limit: int | None = None) -> list[dict[str, Any]]:
+        """Commits of a table, the latest first, with run id, git commit and provenance."""
+        return [
+            {**commit, "provenance": json.loads(commit.get("provenance", "{}"))}
+            for commit in self._open(table).history(limit)
+        ]
+
+    def weeks_of(self, table: str, region: str) -> list[pd.Timestamp]:
+        """Weeks of which the table holds rows for a region, in order."""
+        filters = _filters(region, None, None, None, None)
+        found = self._open(table).partitions(partition_filters=filters)
+        return sorted({pd.Timestamp(str(entry[WEEK])).as_unit("us") for entry in found})
+
+    @property
+    def _options(self) -> dict[str, str]:
+        return {k: v for k, v in self.storage_options.items() if k not in FSSPEC_ONLY}
+
+    def _uri_of(self, table: str) -> str:
+        if not TABLE_PATTERN.fullmatch(table):
+            raise TableMissing(f"{table!r} is not a table name: use a-z, 0-9 and '_'")
+        if "://" in self.uri:
+            return f"{self.uri.rstrip('/')}/{table}"
+        return str(Path(self.uri).expanduser().resolve() / table)
+
+    def _open(self, table: str, version: int | None = None) -> DeltaTable:
+        try:
+            return DeltaTable(self._uri_of(table), version=version, storage_options=self._options)
+        except TableNotFoundError:
+            raise TableMissing(
+                f"the lake at {self.uri} has no table {table}: materialize the asset first"
+            ) from None
+        except DeltaError as error:
+            if version is None:
+                raise
+            raise TableMissing(
+                f"table {table} has no version {version}; versions are kept for "
+                f"{self.audit_days} days: {error}"
+            ) from error
+
+    def _commit(
+        self,
+        table: str,
+        rows: pa.Table,
+        predicate: str,
+        commit: CommitProperties,
+        extra: Sequence[str],
+    ) -> int:
+        for attempt in range(self.max_tries):
+            target = self._open_or_create(table, rows.schema, extra)
+            fitted = _fit(table, rows, target)
+            try:
+                write_deltalake(
+                    target,
+                    fitted.rows,
+                    mode="overwrite",
+                    predicate=predicate,
+                    schema_mode="merge" if fitted.adds_columns else None,
+                    commit_properties=commit,
+                )
+            except CommitFailedError:
+                time.sleep(random.uniform(0.5, 1.5) * 0.05 * 2 ** min(attempt, 5))  # noqa: S311
+            else:
+                return target.version()
+        raise WriteConflict(
+            f"table {table}: {self.max_tries} commits lost against other writers; "
+            "nothing was written, run it again when they are done"
+        )
+
+    def _open_or_create(self, table: str, schema: pa.Schema, extra: Sequence[str]) -> DeltaTable:
+        if not self.exists(table):
+            self._create(table, schema, extra)
+        return self._open(table)
+
+    def _create(self, table: str, schema: pa.Schema, extra: Sequence[str]) -> None:
+        """Make an empty table; losing the race to make it is as good as winning."""
+        if "://" not in self.uri:
+            Path(self._uri_of(table)).mkdir(parents=True, exist_ok=True)
+        keep = f"interval {self.audit_days} days"
+        try:
+            DeltaTable.create(
+                self._uri_of(table),
+                schema=schema,
+                mode="error",
+                partition_by=[REGION, WEEK, *extra],
+                storage_options=self._options,
+                configuration={
+                    "delta.logRetentionDuration": keep,
+                    "delta.deletedFileRetentionDuration": keep,
+                },
+            )
+        except DeltaError:
+            if not self.exists(table):
+                raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    rows: pa.Table
+    adds_columns: bool
+
+
+def to_pandas(rows: pa.Table) -> pd.DataFrame:
+    """Make a frame: dates as ``datetime64[us]``, text as ``str``."""
+    fields = [
+        pa.field(one.name, pa.timestamp("us")) if pa.types.is_date(one.type) else one
+        for one in rows.schema
+    ]
+    return rows.cast(pa.schema(fields)).to_pandas()
+
+
+def to_arrow(rows: pd.DataFrame | pa.Table) -> pa.Table:
+    """Make an Arrow table with the few types that the lake knows.
+
+    Raises
+    ------
+    WriteRefused
+        If a date column holds a time of day.
+    """
+    table = rows
+    if isinstance(rows, pd.DataFrame):
+        table = pa.Table.from_pandas(rows, preserve_index=False)
+    table = table.replace_schema_metadata(None)
+    fields = [pa.field(one.name, _lake_type(one.type)) for one in table.schema]
+    try:
+        return table.cast(pa.schema(fields))
+    except pa.ArrowInvalid as error:
+        raise WriteRefused(
+            f"columns cannot be stored, dates must be whole days: {error}"
+        ) from error
+
+
+def _lake_type(type_: pa.DataType) -> pa.DataType:
+    if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
+        return pa.date32()
+    if pa.types.is_null(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_):
+        return pa.string()
+    if pa.types.is_dictionary(type_):
+        return _lake_type(type_.value_type)
+    if pa.types.is_decimal(type_):
+        return pa.float64()
+    return type_
+
+
+def _in_order(dataset: pads.Dataset) -> pads.Dataset:
+    """Put files in order of their folders, ``region=.../week=...``: reads are reproducible."""
+    if not isinstance(dataset, pads.FileSystemDataset):
+        return dataset
+    files = sorted(dataset.get_fragments(), key=lambda fragment: fragment.path)
+    return pads.FileSystemDataset(files, dataset.schema, dataset.format, dataset.filesystem)
+
+
+def _filters(
+    region: str | Sequence[str] | None,
+    since: pd.Timestamp | None,
+    until: pd.Timestamp | None,
+    weeks: Sequence[pd.Timestamp] | None,
+    where: Mapping[str, str] | None,
+) -> list[tuple[str, str, Any]]:
+    filters: list[tuple[str, str, Any]] = []
+    if region is not None:
+        names = [region] if isinstance(region, str) else list(region)
+        filters.append((REGION, "in", [parse_region(name) for name in names]))
+    if weeks is not None:
+        filters.append((WEEK, "in", [_iso(week) for week in weeks]))
+    if since is not None:
+        filters.append((WEEK, ">=", _iso(since)))
+    if until is not None:
+        filters.append((WEEK, "<=", _iso(until)))
+    filters += [(name, "=", value) for name, value in _checked_extra(where or {}).items()]
+    return filters
+
+
+def _iso(week: pd.Timestamp | date) -> str:
+    """Write a week as its Monday; anything else is refused before it reaches a predicate."""
+    stamp = pd.Timestamp(week)
+    if stamp != stamp.normalize():
+        raise ValueError(f"{stamp} is not a week: it has a time of day")
+    return f"{parse_week(f'{stamp:%Y-%m-%d}'):%Y-%m-%d}"
+
+
+def _checked_keys(table: str, keys: Iterable[RegionWeek]) -> list[RegionWeek]:
+    checked = [RegionWeek(parse_region(key.region), pd.Timestamp(_iso(key.week))) for key in keys]
+    if not checked:
+        raise WriteRefused(f"table {table}: no region-week was named, so there is nothing to write")
+    return sorted(set(checked))
+
+
+def _checked_extra(extra: Mapping[str, str]) -> dict[str, str]:
+    for name, value in extra.items():
+        if not (TABLE_PATTERN.fullmatch(name) and VALUE_PATTERN.fullmatch(value)):
+            raise ValueError(f"{name}={value!r} is not a key: use letters, digits, '_', '-', '.'")
+    return dict(extra)
+
+
+def _count(
+    table: str,
+    rows: pa.Table,
+    keys: Sequence[RegionWeek],
+    extra: Mapping[str, str],
+    *,
+    allow_empty: bool,
+) -> dict[RegionWeek, int]:
+    """Count the rows of each key; refuse rows of other keys and keys without rows."""
+    if missing := {REGION, WEEK, *extra} - set(rows.column_names):
+        raise WriteRefused(f"table {table}: the rows have no column {', '.join(sorted(missing))}")
+    for name, value in extra.items():
+        if rows.num_rows and pc.unique(rows[name]).to_pylist() != [value]:
+            raise WriteRefused(f"table {table}: rows with another {name} than {value!r}")
+    counted = rows.group_by([REGION, WEEK]).aggregate([([], "count_all")]).to_pylist()
+    found = {(row[REGION], row[WEEK]): row["count_all"] for row in counted}
+    rows_of = {key: found.pop((key.region, key.week.date()), 0) for key in keys}
+    if found:
+        shown = ", ".join(f"{region}|{week}" for region, week in list(found)[:5])
+        raise WriteRefused(f"table {table}: rows outside of what is replaced: {shown}")
+    empty = [key.key for key, count in rows_of.items() if not count]
+    if empty and not allow_empty:
+        raise WriteRefused(
+            f"table {table}: no rows for {', '.join(empty[:5])}"
+            f"{' and others' if len(empty) > 5 else ''}; an empty write would delete what is there"
+        )
+    return rows_of
+
+
+def _predicate(keys: Sequence[RegionWeek], extra: Mapping[str, str]) -> str:
+    """Name the region-weeks in SQL, as few boxes of regions times weeks."""
+    boxes: dict[tuple[pd.Timestamp, ...], list[str]] = {}
+    for region, weeks in by_region(keys).items():
+        boxes.setdefault(tuple(weeks), []).append(region)
+    parts = [
+        f"({REGION} IN ({_quoted(regions)}) AND {_weeks_sql(weeks)})"
+        for weeks, regions in boxes.items()
+    ]
+    named = [f"{name} = '{value}'" for name, value in extra.items()]
+    return " AND ".join([f"({' OR '.join(parts)})", *named])
+
+
+def _weeks_sql(weeks: Sequence[pd.Timestamp]) -> str:
+    if len(weeks) > 2 and bool(np.all(np.diff(pd.DatetimeIndex(weeks)) == pd.Timedelta(weeks=1))):
+        return f"{WEEK} >= '{_iso(weeks[0])}' AND {WEEK} <= '{_iso(weeks[-1])}'"
+    return f"{WEEK} IN ({_quoted(map(_iso, weeks))})"
+
+
+def _quoted(values: Iterable[str]) -> str:
+    return ", ".join(f"'{value}'" for value in values)
+
+
+def _fit(table: str, rows: pa.Table, target: DeltaTable) -> _Fitted:
+    """Give the rows the table's columns and types; new columns follow."""
+    known = pa.schema(target.schema().to_arrow())
+    new = [one for one in rows.schema if one.name not in known.names]
+    columns = []
+    for one in known:
+        if one.name not in rows.column_names:
+            columns.append(pa.nulls(rows.num_rows, one.type))
+            continue
+        try:
+            columns.append(rows[one.name].cast(one.type))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise WriteRefused(
+                f"table {table}, column {one.name}: it is {one.type} in the lake and cannot take "
+                f"{rows[one.name].type}: {error}"
+            ) from error
+    columns += [rows[one.name] for one in new]
+    fields = [pa.field(one.name, one.type) for one in known] + new
+    return _Fitted(pa.Table.from_arrays(columns, schema=pa.schema(fields)), bool(new))

@@ -1,0 +1,128 @@
+"""Trained models on their way out of training: into the registry, and into rows of a table.
+
+Nothing is trained or stored here. Segments name ensembles, formats name baselines.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from forecast_platform.partitions import RegionWeek
+from forecast_platform.resources.registry import Candidate, RegisteredModel, model_name
+from forecast_platform.schemas.models import HISTORY_TOO_SHORT, NO_ROWS, TRAINED
+from forecast_platform.vocabulary import (
+    CUTOFF,
+    EMBEDDING_NET,
+    ENSEMBLE,
+    FORMAT,
+    FORMATS,
+    HISTORICAL_AVERAGE,
+    LASSO,
+    SEGMENT,
+    UNIQUE_ID,
+    VELOCITIES,
+    WEEK,
+)
+
+if TYPE_CHECKING:
+    from forecast_platform.forecasting.training import RegionModels
+
+NOTHING_TO_LEARN = "no rows to learn from"
+METRICS = ("mape", "wape", "rmse_0", "rmse_all", "bias")
+
+
+def candidates_of(region: str, models: "RegionModels") -> dict[str, Candidate]:
+    """Pack every model that was trained, by its segment (baselines by their format)."""
+    from forecast_platform.forecasting.models.files import to_files
+
+    packed = {}
+    for segment, ensemble in models.ensembles.items():
+        form, _, velocity = segment.partition("_")
+        packed[segment] = Candidate(
+            name=model_name(region, form, velocity),
+            files=to_files(ensemble),
+            alias="challenger",
+            tags={"format": form, "velocity": velocity, "kind": ENSEMBLE},
+        )
+    for form, baseline in models.baselines.items():
+        packed[form] = Candidate(
+            name=model_name(region, form, HISTORICAL_AVERAGE),
+            files=to_files(baseline),
+            alias="baseline",
+            tags={"format": form, "kind": HISTORICAL_AVERAGE},
+        )
+    return packed
+
+
+def metrics_of(scores: pd.DataFrame) -> dict[str, float]:
+    """Name scores for the registry, ``<segment>/<model>/<metric>``."""
+    return {
+        f"{row['segment']}/{row['model']}/{metric}": float(row[metric])
+        for row in scores.to_dict("records")
+        for metric in METRICS
+    }
+
+
+def rows_of_models(
+    key: RegionWeek,
+    frame: pd.DataFrame,
+    models: "RegionModels",
+    registered: Mapping[str, RegisteredModel],
+    seconds: float,
+) -> pd.DataFrame:
+    """Describe the six models of a region and week, also those that there are not."""
+    described = [
+        _origin(key.region, form, velocity)
+        | _learnt(frame, form, velocity)
+        | _result(models, segment_of(form, velocity), registered.get(segment_of(form, velocity)))
+        for form in FORMATS
+        for velocity in (*VELOCITIES, None)
+    ]
+    return pd.DataFrame(described).assign(
+        region=key.region, week=key.week, cutoff=key.week, train_seconds=seconds
+    )
+
+
+def segment_of(form: str, velocity: str | None) -> str:
+    """Name an ensemble's segment; a baseline's is its format."""
+    return f"{form}_{velocity}" if velocity else form
+
+
+def _origin(region: str, form: str, velocity: str | None) -> dict[str, Any]:
+    return {
+        "segment": segment_of(form, velocity),
+        "format": form,
+        "velocity": velocity,
+        "kind": ENSEMBLE if velocity else HISTORICAL_AVERAGE,
+        "model_name": model_name(region, form, velocity or HISTORICAL_AVERAGE),
+    }
+
+
+def _learnt(frame: pd.DataFrame, form: str, velocity: str | None) -> dict[str, Any]:
+    column = SEGMENT if velocity else FORMAT
+    rows = frame[frame[column] == segment_of(form, velocity)]
+    return {"n_rows": len(rows), "n_series": rows[UNIQUE_ID].nunique()}
+
+
+def _result(models: "RegionModels", segment: str, found: RegisteredModel | None) -> dict[str, Any]:
+    ensemble = models.ensembles.get(segment)
+    weights = ensemble.weights if ensemble is not None else {}
+    reason = models.skipped.get(segment, NOTHING_TO_LEARN)
+    missing = NO_ROWS if reason == NOTHING_TO_LEARN else HISTORY_TOO_SHORT
+    return {
+        "model_version": found and found.version,
+        "mlflow_run_id": found and found.run_id,
+        "sha256": found and found.sha256,
+        "artifact_uri": found and found.artifact_uri,
+        "weight_lasso": weights.get(LASSO),
+        "weight_embedding_net": weights.get(EMBEDDING_NET),
+        "status": TRAINED if found else missing,
+        "reason": None if found else reason,
+    }
+
+
+def holdout_of(key: RegionWeek, models: "RegionModels") -> pd.DataFrame:
+    """Keep the cutoff of a fold apart from the week whose models it validates."""
+    held_out = models.holdout.rename(columns={WEEK: CUTOFF})
+    return held_out.assign(region=key.region, week=key.week)

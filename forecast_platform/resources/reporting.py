@@ -1,0 +1,93 @@
+"""What an asset tells Dagster about the table that it wrote.
+
+Only the form of the report: what is worth saying is the asset's business.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from forecast_platform.errors import ForecastPlatformError
+from forecast_platform.partitions import RegionWeek
+from forecast_platform.resources.lake import Lake, WriteReceipt
+
+
+def report(
+    context: dg.AssetExecutionContext,
+    lake: Lake,
+    receipt: WriteReceipt,
+    *,
+    read: Mapping[str, int],
+    details: Mapping[str, Any] | None = None,
+    by_key: Mapping[RegionWeek, Mapping[str, Any]] | None = None,
+) -> dg.MaterializeResult:
+    """Report one write: its rows for each region-week, its version, and what it was made from.
+
+    Parameters
+    ----------
+    context : dagster.AssetExecutionContext
+    lake : Lake
+        Says the commit of the code.
+    receipt : WriteReceipt
+        What the write did.
+    read : Mapping[str, int]
+        Version of every table that was read.
+    details : Mapping[str, Any], optional
+        Metadata of the whole run.
+    by_key : Mapping[RegionWeek, Mapping[str, Any]], optional
+        Metadata of single region-weeks.
+    """
+    for key, count in receipt.rows_of.items():
+        further = (by_key or {}).get(key, {})
+        context.add_asset_metadata(
+            {"dagster/partition_row_count": count, **further}, partition_key=key.key
+        )
+    return dg.MaterializeResult(
+        metadata={
+            "lake_version": receipt.version,
+            "read_versions": dg.MetadataValue.json(dict(read)),
+            "git_commit": lake.git_commit,
+            **(details or {}),
+        }
+    )
+
+
+def rows_of(table: pd.DataFrame, key: RegionWeek) -> pd.DataFrame:
+    """Select the rows of one region-week."""
+    return table[(table["region"] == key.region) & (table["week"] == key.week)]
+
+
+@dataclass
+class Problems:
+    """Region-weeks of a run that could not be done, while the others go on.
+
+    What is done is written first, then `raise_any` fails the run. Errors that nobody foresaw
+    are not held back.
+    """
+
+    found: dict[RegionWeek, str] = field(default_factory=dict)
+
+    @contextmanager
+    def of(self, key: RegionWeek) -> Iterator[None]:
+        """Note what goes wrong with one region-week."""
+        try:
+            yield
+        except ForecastPlatformError as error:
+            self.found[key] = f"{type(error).__name__}: {error}"
+
+    def raise_any(self) -> None:
+        """Fail the run if there was a problem.
+
+        Raises
+        ------
+        dagster.Failure
+            Naming each region-week and its problem.
+        """
+        if not self.found:
+            return
+        listed = [f"{key.key}: {problem}" for key, problem in self.found.items()]
+        raise dg.Failure("\n".join(listed[:20]), metadata={"n_failed": len(listed)})
