@@ -18,7 +18,12 @@ import pandas as pd
 from forecast_platform.automation.jobs import DATA_GROUPS
 from forecast_platform.errors import ForecastPlatformError
 from forecast_platform.launching.boxes import MODEL_GROUPS, Box, plan
-from forecast_platform.launching.instance import add_regions, open_instance, registered_regions
+from forecast_platform.launching.instance import (
+    add_regions,
+    open_instance,
+    open_lake,
+    registered_regions,
+)
 from forecast_platform.resources.lake import Lake
 from forecast_platform.settings import Settings
 from forecast_platform.simulation.config import RetailerConfig, default_regions
@@ -100,7 +105,7 @@ class Demo:
     @property
     def lake(self) -> Lake:
         """The demo's tables."""
-        return Lake(uri=self.settings.lake, git_commit=self.settings.code_commit)
+        return open_lake(self.settings)
 
     @property
     def regions(self) -> tuple[str, ...]:

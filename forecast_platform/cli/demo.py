@@ -92,8 +92,7 @@ def _show(made: "Demo", seconds: float) -> None:
     out.print(_table(scoreboard(made.lake, made.size.last, made.regions)))
     region = made.regions[0]
     lines = (
-        "Errors are on held-out weeks. MAPE: mean of |actual - forecast| / actual, where actual "
-        + "is above 0; RMSE-0: where actual is 0; RMSE-all: all rows [units].",
+        "Errors are on held-out weeks. MAPE: where actual > 0; RMSE-0: where it is 0 [units].",
         f"Tables:  {made.settings.lake}   Models: {made.settings.registry}",
         f"Took {seconds:.0f} s.",
         "",

@@ -139,17 +139,14 @@ def _read(
     """Read the forecasts that were asked for; leave when there are none."""
     import pandas as pd
 
-    from forecast_platform.definitions import build_resources
-    from forecast_platform.launching.instance import open_instance, registered_regions
-    from forecast_platform.resources.lake import Lake
+    from forecast_platform.launching.instance import open_instance, open_lake, registered_regions
     from forecast_platform.settings import get_settings
 
     settings = get_settings()
     with open_instance(settings) as instance:
         wanted = choose_regions(names(region), registered_regions(instance))
     monday = read_week(week, settings) if week else None
-    lake = build_resources(settings)["lake"]
-    assert isinstance(lake, Lake)  # noqa: S101 - for the type checker
+    lake = open_lake(settings)
     if not lake.exists(TABLE):
         stop("nothing is forecast yet: forecast-platform run", ExitCode.FAILED)
     parts = [_read_region(lake, name, monday) for name in wanted]

@@ -54,16 +54,13 @@ def status(
     [bold]stale[/] those by a model trained more than 60 days before; [bold]failed[/] the
     region-weeks whose last try failed.
     """
-    from forecast_platform.definitions import build_resources
-    from forecast_platform.launching.instance import open_instance, registered_regions
-    from forecast_platform.resources.lake import Lake
+    from forecast_platform.launching.instance import open_instance, open_lake, registered_regions
     from forecast_platform.settings import get_settings
 
     settings = get_settings()
     with plain_errors(), open_instance(settings) as instance:
         wanted = choose_regions(names(region), registered_regions(instance))
-        lake = build_resources(settings)["lake"]
-        assert isinstance(lake, Lake)  # noqa: S101 - for the type checker
+        lake = open_lake(settings)
         failed = _failures(instance)
         found = [_look(lake, name, failed.get(name, ())) for name in wanted]
     _print(found)

@@ -1,4 +1,4 @@
-"""The Dagster instance that the command line shares with the UI, its regions and lost runs.
+"""What the command line shares with the UI: the Dagster instance, its regions, the lake.
 
 Nothing here starts a run. See https://docs.dagster.io/deployment/oss/oss-instance-configuration.
 """
@@ -14,6 +14,7 @@ import dagster as dg
 import pandas as pd
 
 from forecast_platform.partitions import RegionWeek, parse_key, regions
+from forecast_platform.resources.lake import Lake
 from forecast_platform.settings import PROJECT_ROOT, Settings
 
 PID_TAG: Final = "forecast_platform/pid"
@@ -31,6 +32,15 @@ def open_instance(settings: Settings, home: Path | None = None) -> Iterator[dg.D
     """Open the Dagster instance of the command line, made at the first use."""
     with dg.DagsterInstance.from_config(str(prepare_home(settings, home))) as instance:
         yield instance
+
+
+def open_lake(settings: Settings) -> Lake:
+    """Open the lake without loading the definitions, which takes seconds."""
+    return Lake(
+        uri=settings.lake,
+        storage_options=settings.storage_options,
+        git_commit=settings.code_commit,
+    )
 
 
 def prepare_home(settings: Settings, home: Path | None = None) -> Path:
