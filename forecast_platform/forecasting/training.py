@@ -35,6 +35,7 @@ from forecast_platform.vocabulary import (
     STORE_ID,
     UNIQUE_ID,
     VELOCITIES,
+    VELOCITY,
     WEEK,
     H,
     Y,
@@ -53,6 +54,10 @@ class TrainingConfig:
     ----------
     numeric, categorical : tuple of str
         Feature columns.
+    deviations : tuple of str, default=("segment", "category")
+        Columns whose levels have their own coefficients in the LASSO.
+    base : str, default="base_level"
+        Column with the level that members start from, on the log1p scale.
     objective : {"mape", "mean"}, default="mape"
         What forecasts aim at; see `forecast_platform.forecasting.models.objective`.
     seed : int, default=0
@@ -82,6 +87,8 @@ class TrainingConfig:
 
     numeric: tuple[str, ...] = NUMERIC_FEATURES
     categorical: tuple[str, ...] = CATEGORICAL_FEATURES
+    deviations: tuple[str, ...] = (SEGMENT, "category")
+    base: str = "base_level"
     objective: Objective = "mape"
     seed: int = 0
     threads: int | None = 1
@@ -100,6 +107,7 @@ class TrainingConfig:
     def members(self, alpha: float | None = None) -> dict[str, Forecaster]:
         """Return the members, not fitted; ``alpha`` is the LASSO's penalty, None chooses it."""
         shared: dict[str, Any] = {
+            "base": self.base,
             "objective": self.objective,
             "recency_weeks": self.recency_weeks,
             "zero_weight": self.zero_weight,
@@ -114,7 +122,13 @@ class TrainingConfig:
             threads=self.threads,
             **shared,
         )
-        lasso = LassoForecaster(self.numeric, effects=self.categorical, alpha=alpha, **shared)
+        lasso = LassoForecaster(
+            self.numeric,
+            deviations=self.deviations,
+            effects=self.categorical,
+            alpha=alpha,
+            **shared,
+        )
         return {LASSO: lasso, EMBEDDING_NET: net}
 
 
@@ -245,12 +259,12 @@ class _ByFormat:
 
 def _prepared(frame: pd.DataFrame, cutoff: pd.Timestamp, config: TrainingConfig) -> pd.DataFrame:
     """Keep known rows in one order and the columns that are read, text as categories."""
-    text = dict.fromkeys((*config.categorical, FORMAT, "velocity", SEGMENT, UNIQUE_ID))
-    columns = dict.fromkeys((*KEPT, STORE_ID, PRODUCT_ID, *text, *config.numeric))
+    text = dict.fromkeys((*config.categorical, *config.deviations, FORMAT, VELOCITY, SEGMENT))
+    columns = dict.fromkeys((*KEPT, STORE_ID, PRODUCT_ID, *text, *config.numeric, config.base))
     require_columns(frame, tuple(columns))
     known = frame.loc[(frame[DS] <= cutoff).to_numpy(), list(columns)]
     known = known.sort_values([WEEK, UNIQUE_ID, H], kind="stable", ignore_index=True)
-    return known.astype({column: "category" for column in text if column != UNIQUE_ID})
+    return known.astype(dict.fromkeys(text, "category"))
 
 
 def _with_format(demand: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
@@ -336,7 +350,7 @@ def _reported(table: pd.DataFrame, config: TrainingConfig) -> pd.DataFrame:
             weights = _weights(earlier, str(segment), config)
             tables.append(rows.assign(**{ENSEMBLE: blend(rows, weights)}))
     holdout = pd.concat(tables, ignore_index=True)[list(HOLDOUT_COLUMNS)]
-    text = dict.fromkeys((FORMAT, "velocity", SEGMENT), "str")
+    text = dict.fromkeys((FORMAT, VELOCITY, SEGMENT), "str")
     return holdout.astype(text).sort_values([WEEK, UNIQUE_ID, H], ignore_index=True)
 
 

@@ -58,7 +58,7 @@ class EmbeddingNetForecaster(Estimator):
         Passes over the rows.
     batch_size : int, default=512
         Rows per step; fewer where an epoch would have less than ``min_steps`` steps.
-    min_steps : int, default=60
+    min_steps : int, default=100
         Steps per epoch below which batches shrink, down to 32 rows.
     learning_rate, weight_decay : float
         Of AdamW, under a one-cycle schedule.
@@ -99,7 +99,7 @@ class EmbeddingNetForecaster(Estimator):
         dropout: float = 0.2,
         epochs: int = 3,
         batch_size: int = 512,
-        min_steps: int = 60,
+        min_steps: int = 100,
         learning_rate: float = 6e-3,
         weight_decay: float = 0.05,
         mask_share: float = 0.02,
