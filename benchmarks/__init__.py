@@ -1,0 +1,1 @@
+"""Small benchmarks, each against a peer in the same run: ``make bench``."""
