@@ -27,7 +27,7 @@ dev: .venv/.installed ## Open the Dagster UI and its daemon on http://127.0.0.1:
 
 test: .venv/.installed ## Run the tests; PYTEST_ARGS="-k lake" narrows them
 	@echo "Running the tests in $(WORKERS) processes; a test that needs an absent tool is skipped and listed."
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 check: .venv/.installed .venv-sqlfluff/.installed ## Run formatters, linters, types and architecture tests; change nothing
 	@scripts/check.sh

@@ -35,6 +35,7 @@ def measure() -> list[Result]:
             Xy=moment * ROWS,
             max_iter=SWEEPS,
             tol=1e-6,
+            copy_X=False,
             check_input=False,
         )
         return coefs[:, 0]
