@@ -34,7 +34,12 @@ def command_in(home: Path) -> Call:
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
         script = Path(sys.executable).with_name("forecast-platform")
         return subprocess.run(
-            [str(script), *arguments], env=environment, capture_output=True, text=True, timeout=300
+            [str(script), *arguments],
+            check=False,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
 
     return call
