@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from forecast_platform.forecasting.models.descent import Descent
 from forecast_platform.forecasting.models.objective import (
     LARGEST_RATIO,
     SLOPE_CAP,
@@ -126,14 +127,11 @@ def _descend(net: Net, rows: Rows, schedule: Schedule) -> None:
     steps = max(1, n_rows // batch)
     tensors = [torch.from_numpy(values) for values in _loss_arrays(rows)]
     unknown = torch.from_numpy(rows.unknown)
-    optimiser = torch.optim.AdamW(
+    descent = Descent(
         net.parameters(),
-        lr=schedule.learning_rate,
+        n_steps=steps * schedule.epochs,
+        peak=schedule.learning_rate,
         weight_decay=schedule.weight_decay,
-        fused=True,
-    )
-    cycle = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=schedule.learning_rate, total_steps=steps * schedule.epochs + 1
     )
     net.train()
     for _ in range(schedule.epochs):
@@ -143,12 +141,8 @@ def _descend(net: Net, rows: Rows, schedule: Schedule) -> None:
             matrix, codes, target, scale, weights = (values[chosen] for values in tensors)
             hidden = torch.rand(codes.shape) < schedule.mask_share
             prediction = net(matrix, torch.where(hidden, unknown, codes))
-            loss = (losses(schedule.objective, prediction, target, scale) * weights).mean()
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(net.parameters(), 5.0, foreach=True)
-            optimiser.step()
-            cycle.step()
+            each = losses(schedule.objective, prediction, target, scale)
+            descent.step((each * weights).mean())
 
 
 def _loss_arrays(rows: Rows) -> tuple[NDArray[Any], ...]:
