@@ -28,8 +28,10 @@ from forecast_platform.schemas.forecasts import CHAMPION, Forecasts
 from forecast_platform.schemas.tables import as_table
 from forecast_platform.vocabulary import (
     DS,
+    FORMAT,
     HISTORICAL_AVERAGE,
     SEGMENT,
+    STORE_ID,
     UNIQUE_ID,
     Y_HAT,
     H,
@@ -109,7 +111,9 @@ def _forecast(key: RegionWeek, source: _Source, registry: Registry) -> pd.DataFr
     def fit_baseline(form: str) -> Any:
         from forecast_platform.forecasting.training import fit_baseline
 
-        return fit_baseline(source.read("fct_weekly_demand", until=key.week), form)
+        demand = source.read("fct_weekly_demand", until=key.week)
+        formats = features.drop_duplicates(STORE_ID).set_index(STORE_ID)[FORMAT]
+        return fit_baseline(demand.assign(format=demand[STORE_ID].map(formats)), form)
 
     server = Server(key.region, key.week, source.manifest(key.week), registry, fit_baseline)
     rows = server.forecast(features)

@@ -155,7 +155,7 @@ def _train(
         tags=inputs.tags,
     )
     registered = dict(zip(packed, logged, strict=True))
-    rows = rows_of_models(key, frame, models, registered, seconds)
+    rows = rows_of_models(key, models, registered, seconds)
     return _Trained(key, rows, holdout_of(key, models), seconds)
 
 

@@ -83,7 +83,10 @@ def _result(
     problems: Sequence[tuple[str, str]], n_keys: int, severity: dg.AssetCheckSeverity
 ) -> dg.AssetCheckResult:
     failed = sorted({key for key, _ in problems})
-    metadata: dict[str, dg.MetadataValue | int] = {"n_region_weeks": n_keys, "n_failed": len(failed)}
+    metadata: dict[str, dg.MetadataValue | int] = {
+        "n_region_weeks": n_keys,
+        "n_failed": len(failed),
+    }
     if problems:
         shown = pd.DataFrame(problems[:MAX_SHOWN], columns=["region-week", "problem"])
         metadata["problems"] = dg.MetadataValue.md(shown.to_markdown(index=False))

@@ -14,6 +14,7 @@ import pandas as pd
 from forecast_platform.errors import CorruptModel
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.lake import Lake
+from forecast_platform.resources.packing import ORIGIN
 from forecast_platform.resources.registry import Registry
 from forecast_platform.resources.serving import load_registered, records
 from forecast_platform.schemas.models import (
@@ -40,8 +41,24 @@ NOT_SERVING = {"sha256": None, "artifact_uri": None, "cutoff": pd.NaT}
 NO_NUMBERS = dict.fromkeys(("mape_challenger", "mape_champion", "mape_baseline"), np.nan)
 Row = Mapping[str, Any]
 
+STALE_AFTER = pd.Timedelta(days=60)
+"""Age at which a champion need not be beaten any more, only the baseline."""
+
 MIN_SHARED_ROWS = 20
 """Fewer rows with demand say nothing about which of two models is better."""
+
+
+@dataclass(frozen=True)
+class Duel:
+    """Champion against challenger on the same rows; nan where they could not be compared."""
+
+    reason: str
+    champion: float = np.nan
+    challenger: float = np.nan
+
+    def is_lost(self, tolerance: float) -> bool:
+        """Whether the challenger is worse by more than a share of the champion's error."""
+        return self.challenger > self.champion * (1 + tolerance)
 
 
 @dataclass(frozen=True)
@@ -85,20 +102,22 @@ class Gate:
         return _serve(trained, BASELINE, "serves whatever has no champion")
 
     def _judge_ensemble(self, trained: Row) -> dict[str, Any]:
+        from forecast_platform.forecasting.evaluation.promotion import PromotionRule
+
+        rule = PromotionRule()
         segment = trained["segment"]
         challenger = self._mape(segment, ENSEMBLE)
         baseline = self._mape(segment, HISTORICAL_AVERAGE)
-        champion, on_shared, caveat = self._duel(trained)
-        verdict = _decide(challenger, baseline, champion, on_shared)
-        numbers = {
-            "mape_challenger": challenger,
-            "mape_champion": champion,
-            "mape_baseline": baseline,
-        }
-        reason = "; ".join(filter(None, [verdict.reason, caveat]))
-        if verdict.is_promoted:
-            return _serve(trained, PROMOTED, reason) | numbers
-        return self._keep(trained, reason) | numbers
+        numbers = {"mape_challenger": challenger, "mape_baseline": baseline}
+        verdict = rule.judge(challenger=challenger, baseline=baseline)
+        if not verdict.is_promoted:
+            return self._keep(trained, verdict.reason) | numbers
+        duel = self._duel(trained)
+        numbers["mape_champion"] = duel.champion
+        if duel.is_lost(rule.tolerance):
+            return self._keep(trained, duel.reason) | numbers
+        passed = f"MAPE {challenger:.3f} beats the historical average, {baseline:.3f}"
+        return _serve(trained, PROMOTED, f"{passed}; {duel.reason}") | numbers
 
     def _keep(self, trained: Row, reason: str) -> dict[str, Any]:
         """Let the champion of before go on serving, if there is one."""
@@ -114,40 +133,40 @@ class Gate:
         found = self.scores[(self.scores["segment"] == segment) & (self.scores["model"] == model)]
         return float(found["mape"].iloc[0]) if len(found) else float("nan")
 
-    def _duel(self, trained: Row) -> tuple[float, float, str]:
+    def _duel(self, trained: Row) -> "Duel":
         """Score champion and challenger on held-out weeks after the champion's cutoff.
 
         Earlier weeks would be unfair to the challenger: the champion has learnt from them.
-
-        Returns
-        -------
-        tuple[float, float, str]
-            MAPE of the champion and of the challenger on the same rows, nan when they cannot be
-            compared; and why not, in words.
         """
         before = self.manifest.get(trained["model_name"])
         if before is None or pd.isna(before["champion_version"]):
-            return np.nan, np.nan, "there was no champion"
-        unseen = self.holdout[
-            (self.holdout[SEGMENT] == trained["segment"])
-            & (self.holdout[DS] > before[CUTOFF])
-            & (self.holdout[Y] > 0)
-        ]
+            return Duel("there is no champion")
+        if self.key.week - before[CUTOFF] > STALE_AFTER:
+            return Duel("the champion is stale")
+        own = self.holdout[self.holdout[SEGMENT] == trained["segment"]]
+        unseen = own[(own[DS] > before[CUTOFF]) & (own[Y] > 0)]
         if len(unseen) < MIN_SHARED_ROWS:
-            return np.nan, np.nan, f"only {len(unseen)} held-out rows are new to the champion"
+            return Duel(f"only {len(unseen)} held-out rows are new to the champion")
         try:
             model = load_registered(self.registry, before["artifact_uri"], before["sha256"])
         except CorruptModel as error:
-            return np.nan, np.nan, f"the champion cannot be loaded: {error}"
-        compared = self._with_champion(unseen, model)
-        return _mape_of(compared, "champion"), _mape_of(compared, ENSEMBLE), ""
+            return Duel(f"the champion cannot be loaded: {error}")
+        return self._measured(unseen, model)
+
+    def _measured(self, rows: pd.DataFrame, model: Any) -> "Duel":
+        from forecast_platform.forecasting.evaluation.metrics import mape
+
+        table = self._with_champion(rows, model)
+        champion, challenger = (mape(table[Y], table[who]) for who in ("champion", ENSEMBLE))
+        words = f"MAPE {challenger:.3f} against the champion's {champion:.3f} on {len(table)} rows"
+        return Duel(f"{words} new to both", champion, challenger)
 
     def _with_champion(self, rows: pd.DataFrame, champion: Any) -> pd.DataFrame:
-        """Add the champion's forecasts, made from the features of each fold's cutoff."""
+        """Add the champion's forecasts, made from the features of the same origins."""
         features = self.lake.read(
-            "demand_features", region=self.key.region, weeks=sorted(rows[CUTOFF].unique())
+            "demand_features", region=self.key.region, weeks=sorted(rows[ORIGIN].unique())
         )
-        wanted = rows[[UNIQUE_ID, DS, CUTOFF, Y, ENSEMBLE]].rename(columns={CUTOFF: WEEK})
+        wanted = rows[[UNIQUE_ID, DS, ORIGIN, Y, ENSEMBLE]].rename(columns={ORIGIN: WEEK})
         joined = features.merge(wanted, on=[UNIQUE_ID, DS, WEEK], validate="one_to_one")
         return joined.assign(champion=champion.predict(joined))
 

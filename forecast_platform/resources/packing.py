@@ -12,15 +12,11 @@ from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.registry import Candidate, RegisteredModel, model_name
 from forecast_platform.schemas.models import HISTORY_TOO_SHORT, NO_ROWS, TRAINED
 from forecast_platform.vocabulary import (
-    CUTOFF,
     EMBEDDING_NET,
     ENSEMBLE,
-    FORMAT,
     FORMATS,
     HISTORICAL_AVERAGE,
     LASSO,
-    SEGMENT,
-    UNIQUE_ID,
     VELOCITIES,
     WEEK,
 )
@@ -28,7 +24,7 @@ from forecast_platform.vocabulary import (
 if TYPE_CHECKING:
     from forecast_platform.forecasting.training import RegionModels
 
-NOTHING_TO_LEARN = "no rows to learn from"
+ORIGIN = "origin"
 METRICS = ("mape", "wape", "rmse_0", "rmse_all", "bias")
 
 
@@ -66,7 +62,6 @@ def metrics_of(scores: pd.DataFrame) -> dict[str, float]:
 
 def rows_of_models(
     key: RegionWeek,
-    frame: pd.DataFrame,
     models: "RegionModels",
     registered: Mapping[str, RegisteredModel],
     seconds: float,
@@ -74,7 +69,6 @@ def rows_of_models(
     """Describe the six models of a region and week, also those that there are not."""
     described = [
         _origin(key.region, form, velocity)
-        | _learnt(frame, form, velocity)
         | _result(models, segment_of(form, velocity), registered.get(segment_of(form, velocity)))
         for form in FORMATS
         for velocity in (*VELOCITIES, None)
@@ -99,30 +93,26 @@ def _origin(region: str, form: str, velocity: str | None) -> dict[str, Any]:
     }
 
 
-def _learnt(frame: pd.DataFrame, form: str, velocity: str | None) -> dict[str, Any]:
-    column = SEGMENT if velocity else FORMAT
-    rows = frame[frame[column] == segment_of(form, velocity)]
-    return {"n_rows": len(rows), "n_series": rows[UNIQUE_ID].nunique()}
-
-
 def _result(models: "RegionModels", segment: str, found: RegisteredModel | None) -> dict[str, Any]:
     ensemble = models.ensembles.get(segment)
-    weights = ensemble.weights if ensemble is not None else {}
-    reason = models.skipped.get(segment, NOTHING_TO_LEARN)
-    missing = NO_ROWS if reason == NOTHING_TO_LEARN else HISTORY_TOO_SHORT
+    weights = ensemble.weights_ if ensemble is not None else {}
+    reason = models.skipped.get(segment)
+    n_rows, n_series = models.sizes.get(segment, (0, 0))
     return {
+        "n_rows": n_rows,
+        "n_series": n_series,
         "model_version": found and found.version,
         "mlflow_run_id": found and found.run_id,
         "sha256": found and found.sha256,
         "artifact_uri": found and found.artifact_uri,
         "weight_lasso": weights.get(LASSO),
         "weight_embedding_net": weights.get(EMBEDDING_NET),
-        "status": TRAINED if found else missing,
+        "status": TRAINED if found else HISTORY_TOO_SHORT if n_rows else NO_ROWS,
         "reason": None if found else reason,
     }
 
 
 def holdout_of(key: RegionWeek, models: "RegionModels") -> pd.DataFrame:
-    """Keep the cutoff of a fold apart from the week whose models it validates."""
-    held_out = models.holdout.rename(columns={WEEK: CUTOFF})
+    """Keep the week of a held-out forecast apart from the week whose models it validates."""
+    held_out = models.holdout.rename(columns={WEEK: ORIGIN})
     return held_out.assign(region=key.region, week=key.week)

@@ -112,7 +112,8 @@ def load_registered(registry: Registry, artifact_uri: str, digest: str) -> Any:
     RegistryUnavailable
         If they cannot be reached.
     """
-    from forecast_platform.forecasting.models.files import CorruptModelFiles, load_model
+    from forecast_platform.forecasting.models.base import CorruptModelFiles
+    from forecast_platform.forecasting.models.files import load_model
 
     files = registry.fetch(artifact_uri, digest)
     try:

@@ -26,10 +26,10 @@ class HoldoutForecasts(pa.DataFrameModel):
 
     region: Series[str] = pa.Field(description="Sales region")
     week: Series[pd.Timestamp] = pa.Field(description="Cutoff of the models that are validated")
-    cutoff: Series[pd.Timestamp] = pa.Field(description="Cutoff of the fold that forecast the row")
+    origin: Series[pd.Timestamp] = pa.Field(description="Week at whose close the row was forecast")
     unique_id: Series[str] = pa.Field(description="Series, <store_id>/<product_id>")
     ds: Series[pd.Timestamp] = pa.Field(description="Monday of the week that was forecast")
-    h: Series[int] = pa.Field(ge=1, description="Weeks ahead of the fold's cutoff [weeks]")
+    h: Series[int] = pa.Field(ge=1, description="Weeks ahead of `origin` [weeks]")
     format: Series[str] = pa.Field(isin=FORMATS, description="Format of the store")
     velocity: Series[str] = pa.Field(isin=VELOCITIES, description="Velocity of the product")
     segment: Series[str] = pa.Field(description="<format>_<velocity>")
@@ -45,7 +45,7 @@ class HoldoutForecasts(pa.DataFrameModel):
         """Column set and key."""
 
         strict = True
-        unique = ["region", "week", "cutoff", "unique_id", "ds"]
+        unique = ["region", "week", "origin", "unique_id", "ds"]
 
 
 class ValidationMetrics(pa.DataFrameModel):

@@ -1,13 +1,11 @@
-"""Scores of held-out forecasts, by the groups in which they are judged.
+"""Scores of held-out forecasts, by the groups in which models are judged.
 
 The formulas are in `forecast_platform.forecasting.evaluation.metrics`.
 """
 
-from typing import Any
-
 import pandas as pd
 
-from forecast_platform.forecasting.evaluation.metrics import measure
+from forecast_platform.forecasting.evaluation.metrics import score
 from forecast_platform.vocabulary import (
     EMBEDDING_NET,
     ENSEMBLE,
@@ -16,12 +14,10 @@ from forecast_platform.vocabulary import (
     LASSO,
     SEGMENT,
     VELOCITY,
-    Y,
 )
 
 MODELS = (ENSEMBLE, LASSO, EMBEDDING_NET, HISTORICAL_AVERAGE)
 ALL = "all"
-COLUMNS = ("mape", "wape", "rmse_0", "rmse_all", "bias", "n_rows", "n_positive", "n_zero")
 
 
 def score_by_segment(holdout: pd.DataFrame) -> pd.DataFrame:
@@ -39,23 +35,13 @@ def score_by_segment(holdout: pd.DataFrame) -> pd.DataFrame:
         One row per group and model: ``segment``, ``format``, ``velocity``, ``model`` and the
         metrics. Without held-out rows it has none.
     """
-    rows = [
-        {**group, "model": model, **measure(part[Y].to_numpy(), part[model].to_numpy())}
-        for group, part in _groups(holdout)
-        for model in MODELS
+    by_segment = score(holdout, MODELS, by=[SEGMENT, FORMAT, VELOCITY])
+    by_format = score(holdout, MODELS, by=[FORMAT])
+    everything = score(holdout, MODELS) if len(holdout) else by_format
+    tables = [
+        by_segment,
+        by_format.assign(**{SEGMENT: by_format[FORMAT], VELOCITY: None}),
+        everything.assign(**{SEGMENT: ALL, FORMAT: None, VELOCITY: None}),
     ]
-    return pd.DataFrame(rows, columns=[SEGMENT, FORMAT, VELOCITY, "model", *COLUMNS])
-
-
-def _groups(holdout: pd.DataFrame) -> list[tuple[dict[str, Any], pd.DataFrame]]:
-    if holdout.empty:
-        return []
-    groups: list[tuple[dict[str, Any], pd.DataFrame]] = [
-        ({SEGMENT: ALL, FORMAT: None, VELOCITY: None}, holdout)
-    ]
-    for form, of_format in holdout.groupby(FORMAT):
-        groups.append(({SEGMENT: form, FORMAT: form, VELOCITY: None}, of_format))
-        for velocity, part in of_format.groupby(VELOCITY):
-            name = f"{form}_{velocity}"
-            groups.append(({SEGMENT: name, FORMAT: form, VELOCITY: velocity}, part))
-    return groups
+    whole = [table[list(by_segment.columns)].astype(object) for table in tables]
+    return pd.concat(whole, ignore_index=True).infer_objects()
