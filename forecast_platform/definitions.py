@@ -13,6 +13,7 @@ from forecast_platform.automation.schedules import build_weekly_forecast_schedul
 from forecast_platform.automation.sensors import build_landing_sensor
 from forecast_platform.resources.conditioning import Conditioning
 from forecast_platform.resources.lake import Lake
+from forecast_platform.resources.landing import Landing
 from forecast_platform.resources.model_settings import ModelSettings
 from forecast_platform.resources.registry import ModelRegistry
 from forecast_platform.settings import Deployment, Settings, get_settings
@@ -30,7 +31,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     unattended = settings.deployment is not Deployment.LOCAL
     look_every = settings.landing_interval_seconds
     return dg.Definitions(
-        assets=dg.load_assets_from_package_module(assets),
+        assets=dg.load_assets_from_package_module(assets, include_specs=True),
         asset_checks=dg.load_asset_checks_from_package_module(checks),
         jobs=jobs,
         schedules=[build_weekly_forecast_schedule(running=unattended)],
@@ -42,11 +43,22 @@ def build_definitions(settings: Settings) -> dg.Definitions:
 
 def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
     """Make what assets talk to the outside with."""
+    sources_file = str(settings.sources_file) if settings.sources_file else None
     return {
+        "landing": Landing(
+            uri=settings.landing,
+            storage_options=settings.storage_options,
+            sources_file=sources_file,
+        ),
         "lake": Lake(
             uri=settings.lake,
             storage_options=settings.storage_options,
             git_commit=settings.code_commit,
+        ),
+        "landing": Landing(
+            uri=settings.landing,
+            storage_options=settings.storage_options,
+            sources_file=str(settings.sources_file) if settings.sources_file else None,
         ),
         "conditioning": Conditioning(),
         "registry": ModelRegistry(

@@ -11,7 +11,7 @@ entries per region and year, and one per week only for the few quarters under ob
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, Self
 
@@ -51,6 +51,10 @@ class LandingArea(Protocol):
 
     def files(self) -> Iterable[Any]:
         """List every delivered file."""
+        ...
+
+    def required_sources(self) -> Collection[str]:
+        """Name the sources without whose file a region-week cannot run."""
         ...
 
     def sha256(self, file: Any) -> str:

@@ -46,12 +46,16 @@ class Look:
     unregistered : set of str
         Regions that have files but are not registered. They are told, not added: a folder with
         a misspelled name must not become a region.
+    incomplete : dict of RegionWeek to set of str
+        Required sources that a region-week still waits for. It is not asked for without them: the
+        run could only fail. The schedule's run does, and so tells that they never came.
     n_early : int
         Files of weeks that are not over, which wait, or that lie before the first week.
     """
 
     deliveries: dict[RegionWeek, list[DeliveredFile]] = field(default_factory=dict)
     unregistered: set[str] = field(default_factory=set)
+    incomplete: dict[RegionWeek, set[str]] = field(default_factory=dict)
     n_early: int = 0
 
     @property
@@ -73,6 +77,12 @@ class Look:
                 f"Not registered, so not looked at: {names}. "
                 "`forecast-platform regions add <region>` registers a region."
             )
+        if self.incomplete:
+            first = min(self.incomplete)
+            missing = ", ".join(sorted(self.incomplete[first]))
+            notes.append(
+                f"{len(self.incomplete)} wait for a required source: {first.key} for {missing}."
+            )
         if self.n_early:
             notes.append(
                 f"{self.n_early} files of weeks that are not over or before the first week."
@@ -91,6 +101,12 @@ def look_at(landing: LandingArea, registered: set[str], last_week: pd.Timestamp)
             look.n_early += 1
         else:
             look.deliveries.setdefault(RegionWeek(one.region, one.week), []).append(one)
+    required = set(landing.required_sources())
+    for key, files in look.deliveries.items():
+        if missing := required - {one.source for one in files}:
+            look.incomplete[key] = missing
+    for key in look.incomplete:
+        del look.deliveries[key]
     return look
 
 

@@ -36,8 +36,6 @@ VALUE_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 FSSPEC_ONLY: Final = frozenset({"connection_string"})
 """Storage options that only fsspec understands; see ``Settings.storage_options``."""
 
-PARTITION_TYPES: Final = {REGION: pa.string(), WEEK: pa.date32()}
-
 
 @dataclass(frozen=True, slots=True)
 class WriteReceipt:
@@ -217,7 +215,7 @@ class Lake(dg.ConfigurableResource):
         return DeltaTable.is_deltatable(self._uri_of(table), self._options)
 
     def history(self, table: str, limit: int | None = None) -> list[dict[str, Any]]:
-        """Commits of a table, the latest first, with run id, git commit and provenance."""
+        """List commits of a table, the latest first, with run id, git commit and provenance."""
         return [
             {**commit, "provenance": json.loads(commit.get("provenance", "{}"))}
             for commit in self._open(table).history(limit)
@@ -338,13 +336,18 @@ def to_arrow(rows: pd.DataFrame | pa.Table) -> pa.Table:
     if isinstance(rows, pd.DataFrame):
         table = pa.Table.from_pandas(rows, preserve_index=False)
     table = table.replace_schema_metadata(None)
+    for one in table.schema:
+        if pa.types.is_timestamp(one.type) and not _are_days(table[one.name]):
+            raise WriteRefused(f"column {one.name} cannot be stored: dates must be whole days")
     fields = [pa.field(one.name, _lake_type(one.type)) for one in table.schema]
-    try:
-        return table.cast(pa.schema(fields))
-    except pa.ArrowInvalid as error:
-        raise WriteRefused(
-            f"columns cannot be stored, dates must be whole days: {error}"
-        ) from error
+    return table.cast(pa.schema(fields))
+
+
+def _are_days(stamps: pa.ChunkedArray) -> bool:
+    """Whether all timestamps are midnight without a time zone: a cast would cut off the rest."""
+    if stamps.type.tz is not None:
+        return False
+    return pc.all(pc.equal(stamps, stamps.cast(pa.date32()).cast(stamps.type))).as_py() is not False
 
 
 def _lake_type(type_: pa.DataType) -> pa.DataType:
@@ -453,7 +456,9 @@ def _predicate(keys: Sequence[RegionWeek], extra: Mapping[str, str]) -> str:
 
 
 def _weeks_sql(weeks: Sequence[pd.Timestamp]) -> str:
-    if len(weeks) > 2 and bool(np.all(np.diff(pd.DatetimeIndex(weeks)) == pd.Timedelta(weeks=1))):
+    if len(weeks) > 2 and bool(
+        np.all(np.diff(pd.DatetimeIndex(list(weeks))) == pd.Timedelta(weeks=1))
+    ):
         return f"{WEEK} >= '{_iso(weeks[0])}' AND {WEEK} <= '{_iso(weeks[-1])}'"
     return f"{WEEK} IN ({_quoted(map(_iso, weeks))})"
 

@@ -44,6 +44,9 @@ class Folder:
             for path in sorted(self.root.rglob("*.csv"))
         ]
 
+    def required_sources(self) -> set[str]:
+        return {"shipments"}
+
     def sha256(self, file: File) -> str:
         self.digested.append(file.file)
         path = self.root / file.source / file.region / f"{file.week:%Y-%m-%d}" / file.file
@@ -217,6 +220,17 @@ def test_an_unregistered_region_is_told_and_not_asked_for(platform):
     assert "nroth" in str(result.skip_reason)
     assert "regions add" in str(result.skip_reason)
     assert platform.instance.get_dynamic_partitions("region") == ["north", "south"]
+
+
+def test_a_region_week_waits_for_its_required_sources_and_says_so(platform):
+    platform.deliver("north", "2024-03-04", source="returns")
+
+    assert platform.asked() == []
+    assert "north|2024-03-04 for shipments" in str(platform.tick().skip_reason)
+
+    platform.deliver("north", "2024-03-04", source="shipments")
+
+    assert platform.asked() == ["north|2024-03-04"]
 
 
 def test_a_region_is_asked_for_when_it_is_registered_later(platform):

@@ -29,6 +29,8 @@ Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.integer[Any]]
 Bools = NDArray[np.bool_]
 
+PLAN_COLUMNS = ("price", "feature", "display")
+
 _FIRST_MONDAY = 4
 """1970-01-05 [days since 1970-01-01]."""
 
@@ -182,6 +184,3 @@ def _plans(prices: pd.DataFrame, unique_ids: pd.Index, first: int, cutoffs: Sequ
     known = series >= 0
     columns |= {"series": series, "h": h[wanted]}
     return WeekRows(weeks[wanted][known] - first, {k: v[known] for k, v in columns.items()})
-
-
-PLAN_COLUMNS = ("price", "feature", "display")

@@ -33,8 +33,8 @@ def median_or(values: Floats, fallback: Floats | float) -> Floats:
     ranked = np.sort(np.ascontiguousarray(values.T), axis=1)  # NaN last
     n = (~np.isnan(ranked)).sum(axis=1)
     rows = np.arange(len(ranked))
-    low, high = ranked[rows, np.maximum(n - 1, 0) // 2], ranked[rows, np.maximum(n, 1) // 2]
-    return np.where(n > 0, (low + np.where(n == 1, low, high)) / 2, fallback)
+    middle = ranked[rows, np.maximum(n - 1, 0) // 2] + ranked[rows, n // 2]
+    return np.where(n > 0, middle / 2, fallback)
 
 
 def sum_by(group: Ints, values: Floats, n_groups: int) -> Floats:

@@ -1,0 +1,188 @@
+"""The raw tables: delivered files, held to their contracts.
+
+One asset per source. What a source must hold is in `forecast_platform.schemas.raw`, where its
+files lie in the sources file. Refused rows go to the table `quarantine`, every file and the fate
+of its rows to `raw_files`. See https://docs.dagster.io/guides/build/assets.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from forecast_platform.errors import LandingError
+from forecast_platform.partitions import (
+    RegionWeek,
+    backfill_policy,
+    region_weeks,
+    region_weeks_of,
+)
+from forecast_platform.resources.lake import Lake
+from forecast_platform.resources.landing import Delivery, Landing
+from forecast_platform.resources.metadata import column_schema
+from forecast_platform.resources.reporting import report
+from forecast_platform.resources.sources import Required
+from forecast_platform.schemas.acceptance import Accepted, accept
+from forecast_platform.schemas.raw import CONTRACTS, Contract, Quarantine, RawFiles
+from forecast_platform.schemas.tables import as_table
+
+MAX_PROBLEMS_SHOWN = 10
+
+
+def build_raw_asset(contract: Contract) -> dg.AssetsDefinition:
+    """Build the asset that takes in one source."""
+
+    @dg.asset(
+        name=contract.table,
+        group_name="raw",
+        partitions_def=region_weeks,
+        backfill_policy=backfill_policy,
+        kinds={"python", "deltalake"},
+        owners=["team:data-engineering"],
+        code_version="1",
+        metadata=column_schema(contract.schema),
+        description=f"{contract.schema.__doc__}\n\nGrain: {contract.grain}",
+    )
+    def raw_table(
+        context: dg.AssetExecutionContext, lake: Lake, landing: Landing
+    ) -> dg.MaterializeResult:
+        keys = region_weeks_of(context)
+        try:
+            delivery = landing.read(contract.source, keys)
+        except LandingError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        problems = delivery.bad | _missing(contract, landing, delivery, keys)
+        taken = [key for key in keys if key not in problems]
+        accepted = accept(delivery.rows, contract)
+        files = _account(contract, delivery, accepted)
+        result = _write(context, lake, contract, accepted, files, taken) if taken else None
+        if problems or result is None:
+            raise _failure(contract, problems, n_taken=len(taken))
+        return result
+
+    return raw_table
+
+
+def _missing(
+    contract: Contract, landing: Landing, delivery: Delivery, keys: Sequence[RegionWeek]
+) -> dict[RegionWeek, str]:
+    source = landing.source(contract.source)
+    if source is None or source.required is not Required.WEEKLY:
+        return {}
+    delivered = {key for key, _, _ in delivery.files}
+    return {
+        key: f"no file was delivered: looked in {landing.uri} for "
+        + source.path.replace("{region}", key.region).replace("{week}", f"{key.week:%Y-%m-%d}")
+        for key in keys
+        if key not in delivered and key not in delivery.bad
+    }
+
+
+def _account(contract: Contract, delivery: Delivery, accepted: Accepted) -> pd.DataFrame:
+    """Count what became of the rows of each file."""
+    records: list[dict[str, Any]] = []
+    for key, one, digest in delivery.files:
+        counts = accepted.counts_of(key.region, key.week, one.file)
+        records.append(
+            {
+                "region": key.region,
+                "week": key.week,
+                "source": contract.source,
+                "file": one.file,
+                "size_bytes": one.size_bytes,
+                "sha256": digest,
+                **counts,
+            }
+        )
+    columns = list(RawFiles.to_schema().columns)
+    return RawFiles.validate(as_table(pd.DataFrame(records, columns=columns), RawFiles))
+
+
+def _write(  # noqa: PLR0917
+    context: dg.AssetExecutionContext,
+    lake: Lake,
+    contract: Contract,
+    accepted: Accepted,
+    files: pd.DataFrame,
+    keys: Sequence[RegionWeek],
+) -> dg.MaterializeResult:
+    """Write the rows, then the refused ones, then the files: whoever sees a file sees its rows."""
+    extra = {"source": contract.source}
+    digests = {key: _digest(_rows(files, key)["sha256"]) for key in keys}
+    receipt = lake.write(
+        contract.table,
+        _rows_of(as_table(accepted.table, contract.schema), keys),
+        keys,
+        run_id=context.run_id,
+        provenance={"files": {key.key: digest for key, digest in digests.items()}},
+        allow_empty=True,
+    )
+    for table, rows in (
+        ("quarantine", as_table(accepted.quarantine(contract.source), Quarantine)),
+        ("raw_files", files),
+    ):
+        lake.write(
+            table,
+            _rows_of(rows, keys),
+            keys,
+            run_id=context.run_id,
+            extra_keys=extra,
+            allow_empty=True,
+        )
+    by_key = {key: _facts(_rows(files, key), digests[key]) for key in keys}
+    refused = int(files["rows_refused"].sum())
+    if refused:
+        context.log.warning(
+            "%s: %d rows refused, see the table quarantine", contract.table, refused
+        )
+    result = report(
+        context,
+        lake,
+        receipt,
+        read={},
+        details={"n_files": len(files), "rows_refused": refused},
+        by_key=by_key,
+    )
+    return result._replace(data_version=dg.DataVersion(_digest(digests.values())))
+
+
+def _facts(files: pd.DataFrame, digest: str) -> dict[str, Any]:
+    listed = files[["file", "size_bytes", "sha256"]].to_dict("records")
+    counts = ["rows_read", "rows_accepted", "rows_refused", "rows_duplicate"]
+    return {
+        "files": dg.MetadataValue.json(json.loads(json.dumps(listed, default=str))),
+        "content_digest": digest,
+        **{name: int(files[name].sum()) for name in counts},
+    }
+
+
+def _digest(parts: Any) -> str:
+    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
+
+
+def _rows(table: pd.DataFrame, key: RegionWeek) -> pd.DataFrame:
+    return table[(table["region"] == key.region) & (table["week"] == key.week)]
+
+
+def _rows_of(table: pd.DataFrame, keys: Sequence[RegionWeek]) -> pd.DataFrame:
+    wanted = pd.MultiIndex.from_tuples(keys)
+    return table[pd.MultiIndex.from_frame(table[["region", "week"]]).isin(wanted)]
+
+
+def _failure(contract: Contract, problems: dict[RegionWeek, str], *, n_taken: int) -> dg.Failure:
+    shown = [f"{key.key}: {text}" for key, text in sorted(problems.items())[:MAX_PROBLEMS_SHOWN]]
+    more = len(problems) - len(shown)
+    if more > 0:
+        shown.append(f"and {more} more")
+    return dg.Failure(
+        f"{contract.source}: {len(problems)} region-weeks could not be taken in, {n_taken} were.\n"
+        + "\n".join(shown),
+        metadata={"n_failed": len(problems), "n_taken": n_taken},
+        allow_retries=False,
+    )
+
+
+raw_assets = [build_raw_asset(contract) for contract in CONTRACTS.values()]

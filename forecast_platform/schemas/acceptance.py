@@ -1,0 +1,173 @@
+"""Which delivered rows are accepted, which refused and why: every row is accounted for.
+
+The laws themselves are the contracts in `schemas.raw` and the forms in `schemas.parsing`.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
+
+import pandas as pd
+from pandera.errors import SchemaErrors
+
+from forecast_platform.schemas.parsing import parse
+from forecast_platform.schemas.raw import DELIVERED_WEEK, Contract
+from forecast_platform.schemas.tables import as_table
+from forecast_platform.vocabulary import WEEK
+
+ORIGIN = ["region", "week", "source_file", "source_row"]
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What became of delivered rows.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        Rows that satisfy the contract.
+    delivered : pandas.DataFrame
+        All rows, as text.
+    refused : pandas.DataFrame
+        ``column``, ``reason``, ``value``, indexed like ``delivered``.
+    duplicates : pandas.Index
+        Rows that repeat another row of their region and week exactly.
+    """
+
+    table: pd.DataFrame
+    delivered: pd.DataFrame
+    refused: pd.DataFrame
+    duplicates: pd.Index
+
+    def counts_of(self, region: str, week: pd.Timestamp, file: str) -> dict[str, int]:
+        """Count the rows of one file in one region-week by what became of them."""
+        return dict(self._counts.get((region, week, file), _NO_ROWS))
+
+    @cached_property
+    def _counts(self) -> dict[tuple[str, pd.Timestamp, str], dict[str, int]]:
+        fate = self.delivered[["region", "week", "source_file"]].assign(
+            rows_read=1,
+            rows_accepted=self.delivered.index.isin(self.table.index).astype(int),
+            rows_refused=self.delivered.index.isin(self.refused.index).astype(int),
+            rows_duplicate=self.delivered.index.isin(self.duplicates).astype(int),
+        )
+        counted = fate.groupby(["region", "week", "source_file"]).sum()
+        return cast("dict[tuple[str, pd.Timestamp, str], dict[str, int]]", counted.to_dict("index"))
+
+    def quarantine(self, source: str) -> pd.DataFrame:
+        """Make the rows of the table `quarantine`."""
+        rows = self.delivered.loc[self.refused.index]
+        texts = rows.drop(columns=ORIGIN)
+        as_json = [json.dumps(row, default=str) for row in texts.to_dict("records")]
+        return pd.DataFrame(
+            {
+                "region": rows["region"],
+                "week": rows["week"],
+                "source": source,
+                "file": rows["source_file"],
+                "row_number": rows["source_row"],
+                "column": self.refused["column"],
+                "reason": self.refused["reason"],
+                "value": self.refused["value"],
+                "row_json": pd.Series(as_json, index=rows.index, dtype="str"),
+            }
+        )
+
+
+_NO_ROWS = {"rows_read": 0, "rows_accepted": 0, "rows_refused": 0, "rows_duplicate": 0}
+
+
+def accept(rows: pd.DataFrame, contract: Contract) -> Accepted:
+    """Judge delivered rows.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Text under contract names, with region, week, source_file and source_row; the rows of a
+        later file come after those of an earlier one.
+    contract : Contract
+        What they are held to.
+
+    Notes
+    -----
+    A row that repeats another exactly is dropped. Of two rows of one file with the same key and
+    other values both are refused: nobody can tell which is right. When they are in two files,
+    the later file is a correction and the earlier row is kept in quarantine.
+    """
+    rows = rows.reset_index(drop=True)
+    kinds = {DELIVERED_WEEK if c == WEEK else c: kind for c, kind in contract.kinds.items()}
+    parsed = parse(rows, kinds, contract.nullable)
+    found = [parsed.refused]
+    table = parsed.table
+    if contract.names_its_week:
+        table, wrong = _of_their_week(table)
+        found.append(wrong)
+    table, wrong = _sensible(table, contract)
+    found.append(wrong)
+    table, duplicates = _unrepeated(table)
+    table, wrong = _unambiguous(table, contract)
+    found.append(wrong)
+    refused = pd.concat([one for one in found if len(one)] or found[:1])
+    return Accepted(table, rows, refused.sort_index(), duplicates)
+
+
+def _refusal(column: str, reason: pd.Series | str, value: pd.Series) -> pd.DataFrame:
+    shown = value.astype("str")
+    return pd.DataFrame({"column": column, "reason": reason, "value": shown}, index=value.index)
+
+
+def _of_their_week(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    wrong = table[DELIVERED_WEEK] != table["week"]
+    about = table.loc[wrong, DELIVERED_WEEK].dt.strftime("%Y-%m-%d")
+    file_week = table.loc[wrong, "week"].dt.strftime("%Y-%m-%d")
+    reason = "is not the week of its delivery, " + file_week
+    return table[~wrong], _refusal(WEEK, reason, about)
+
+
+def _sensible(table: pd.DataFrame, contract: Contract) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Hold typed rows to the contract's values."""
+    table = as_table(table, contract.schema).set_axis(table.index, axis=0)
+    try:
+        contract.schema.validate(table, lazy=True)
+    except SchemaErrors as errors:
+        cases = errors.failure_cases
+        if cases["index"].isna().any():
+            raise
+        cases = cases.drop_duplicates("index").set_index("index").sort_index()
+        wrong = pd.DataFrame(
+            {
+                "column": cases["column"]
+                .where(cases["schema_context"] == "Column", "")
+                .astype(str),
+                "reason": "fails " + cases["check"].astype(str),
+                "value": cases["failure_case"].astype(str),
+            }
+        )
+        wrong.index = wrong.index.astype(int)
+        return table.drop(index=wrong.index), wrong
+    return table, _refusal("", "", table["region"][:0])
+
+
+def _unrepeated(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.Index]:
+    values = [c for c in table.columns if c not in ("source_file", "source_row")]
+    repeats = table.duplicated(values)
+    return table[~repeats], table.index[repeats]
+
+
+def _unambiguous(table: pd.DataFrame, contract: Contract) -> tuple[pd.DataFrame, pd.DataFrame]:
+    key = ["region", *dict.fromkeys(["week", *contract.key])]
+    in_file = table.duplicated([*key, "source_file"], keep=False)
+    ambiguous = _refusal(
+        ", ".join(contract.key),
+        "has the same key as another row of its file, with other values",
+        table.loc[in_file, contract.key[0]],
+    )
+    table = table[~in_file]
+    corrected = table.duplicated(key, keep="last")
+    replaced = _refusal(
+        ", ".join(contract.key),
+        "was replaced by a later file of the same week",
+        table.loc[corrected, contract.key[0]],
+    )
+    return table[~corrected], pd.concat([ambiguous, replaced])
