@@ -55,11 +55,6 @@ def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
             storage_options=settings.storage_options,
             git_commit=settings.code_commit,
         ),
-        "landing": Landing(
-            uri=settings.landing,
-            storage_options=settings.storage_options,
-            sources_file=str(settings.sources_file) if settings.sources_file else None,
-        ),
         "conditioning": Conditioning(),
         "registry": ModelRegistry(
             tracking_uri=settings.registry, artifacts_uri=settings.registry_artifacts
