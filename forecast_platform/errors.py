@@ -21,6 +21,8 @@ Each message says what is wrong, where (table, file, row, column), and what to d
         └── CorruptModel            a model's files are not the ones that were registered
 """
 
+# ruff: noqa: N818 - the names say what happened; all of them are errors
+
 
 class ForecastPlatformError(Exception):
     """Base of everything that this package raises on purpose."""

@@ -19,7 +19,6 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.dataset as pads
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
@@ -332,9 +331,8 @@ def to_arrow(rows: pd.DataFrame | pa.Table) -> pa.Table:
     WriteRefused
         If a date column holds a time of day.
     """
-    table = rows
-    if isinstance(rows, pd.DataFrame):
-        table = pa.Table.from_pandas(rows, preserve_index=False)
+    is_frame = isinstance(rows, pd.DataFrame)
+    table: pa.Table = pa.Table.from_pandas(rows, preserve_index=False) if is_frame else rows
     table = table.replace_schema_metadata(None)
     for one in table.schema:
         if pa.types.is_timestamp(one.type) and not _are_days(table[one.name]):
@@ -345,9 +343,7 @@ def to_arrow(rows: pd.DataFrame | pa.Table) -> pa.Table:
 
 def _are_days(stamps: pa.ChunkedArray) -> bool:
     """Whether all timestamps are midnight without a time zone: a cast would cut off the rest."""
-    if stamps.type.tz is not None:
-        return False
-    return pc.all(pc.equal(stamps, stamps.cast(pa.date32()).cast(stamps.type))).as_py() is not False
+    return stamps.type.tz is None and stamps.cast(pa.date32()).cast(stamps.type).equals(stamps)
 
 
 def _lake_type(type_: pa.DataType) -> pa.DataType:
@@ -425,7 +421,7 @@ def _count(
     if missing := {REGION, WEEK, *extra} - set(rows.column_names):
         raise WriteRefused(f"table {table}: the rows have no column {', '.join(sorted(missing))}")
     for name, value in extra.items():
-        if rows.num_rows and pc.unique(rows[name]).to_pylist() != [value]:
+        if rows.num_rows and rows[name].unique().to_pylist() != [value]:
             raise WriteRefused(f"table {table}: rows with another {name} than {value!r}")
     counted = rows.group_by([REGION, WEEK]).aggregate([([], "count_all")]).to_pylist()
     found = {(row[REGION], row[WEEK]): row["count_all"] for row in counted}

@@ -281,7 +281,17 @@ def test_a_missing_table_or_version_is_told(lake: Lake):
 # nothing but names gets into paths and predicates
 
 
-HOSTILE = ["x' OR '1'='1", "../secrets", "a/b", "A", "", "north;drop", "north'--", "ｎorth", "a\n"]
+HOSTILE = [
+    "x' OR '1'='1",
+    "../secrets",
+    "a/b",
+    "A",
+    "",
+    "north;drop",
+    "north'--",
+    "\uff4eorth",
+    "a\n",
+]
 
 
 @pytest.mark.parametrize("region", HOSTILE)
@@ -352,7 +362,7 @@ def test_a_lost_commit_is_tried_again_until_the_tries_run_out(lake: Lake, monkey
     assert len(tried) == 30
 
 
-def _write_many(uri: str, number: int, same: bool) -> list[int]:  # noqa: FBT001 - a worker
+def _write_many(uri: str, number: int, same: bool) -> list[int]:
     lake = Lake(uri=uri, git_commit="abc")
     region = "shared" if same else f"r{number}"
     keys = [RegionWeek(region, week) for week in WEEKS[:3]]
@@ -404,5 +414,5 @@ def test_a_writer_that_is_killed_leaves_a_whole_table(tmp_path: Path):
 
     read = lake.read(TABLE)
     assert len(read) == 2000 * len(keys)
-    assert read["y"].nunique() == 1
+    assert len(set(read["y"])) == 1
     assert write(lake, *keys, y=0).rows == 2 * len(keys)
