@@ -33,7 +33,8 @@ def snapshot() -> str:
         f"check    {key.asset_key.to_user_string()}.{key.name}{' [blocking]' * spec.blocking}"
         for key, spec in checks.items()
     ]
-    lines += [f"job      {job.name}" for job in repository.get_all_jobs()]
+    jobs = [job for job in repository.get_all_jobs() if not job.name.startswith("__")]
+    lines += [f"job      {job.name}" for job in jobs]
     lines += [
         f"schedule {schedule.name} {schedule.cron_schedule} {schedule.execution_timezone}"
         for schedule in repository.schedule_defs
@@ -83,8 +84,7 @@ def test_asset_says_what_it_is_made_with(asset):
 
 @every_asset
 def test_asset_has_a_column_schema_with_a_description_for_each_column(asset):
-    schema = asset.metadata["dagster/column_schema"]
-    columns = schema.schema.columns
+    columns = asset.metadata["dagster/column_schema"].columns
 
     assert [column.name for column in columns if not column.description] == []
     assert {"region", "week"} <= {column.name for column in columns}
