@@ -431,15 +431,21 @@ def _client(tracking_uri: str) -> "MlflowClient":
     The database is tried first, because MLflow itself tries a dead one for more than a minute.
     """
     path = sqlite_path(tracking_uri)
-    if path is None and not tracking_uri.startswith("http"):
+    if path is not None:
+        with _prepared_sqlite(path):
+            return _opened(tracking_uri)
+    if not tracking_uri.startswith("http"):
         _try_database(tracking_uri)
+    return _opened(tracking_uri)
+
+
+def _opened(tracking_uri: str) -> "MlflowClient":
+    """Open both of MLflow's stores now: of a new database, that makes the tables."""
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
-    if path is not None:
-        with _prepared_sqlite(path):
-            client.get_experiment_by_name(EXPERIMENT)
-            client.search_registered_models(max_results=1)
+    client.get_experiment_by_name(EXPERIMENT)
+    client.search_registered_models(max_results=1)
     return client
 
 

@@ -1,7 +1,9 @@
 """A registry for each test of the real and the fake one."""
 
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,8 @@ def prepared_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     registry = ModelRegistry(tracking_uri=f"sqlite:///{path}")
     with registry._connected():
         pass
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # into the one file that is copied
     return path
 
 

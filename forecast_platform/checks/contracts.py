@@ -1,0 +1,20 @@
+"""Every table from features to forecasts held to its contract."""
+
+from forecast_platform.assets.features import demand_features
+from forecast_platform.assets.forecasts import forecasts
+from forecast_platform.assets.promotion import promotion
+from forecast_platform.assets.training import trained_ensembles
+from forecast_platform.assets.validation import validation_metrics
+from forecast_platform.checks.schema import build_schema_check
+from forecast_platform.schemas.features import DemandFeatures
+from forecast_platform.schemas.forecasts import Forecasts
+from forecast_platform.schemas.metrics import ValidationMetrics
+from forecast_platform.schemas.models import Promotion, TrainedEnsembles
+
+contract_checks = [
+    build_schema_check(demand_features, DemandFeatures),
+    build_schema_check(trained_ensembles, TrainedEnsembles),
+    build_schema_check(validation_metrics, ValidationMetrics),
+    build_schema_check(promotion, Promotion),
+    build_schema_check(forecasts, Forecasts),
+]
