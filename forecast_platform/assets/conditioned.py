@@ -29,6 +29,7 @@ from forecast_platform.resources.conditioning import (
 )
 from forecast_platform.resources.lake import Lake, to_pandas
 from forecast_platform.resources.metadata import column_schema
+from forecast_platform.resources.reporting import add_partition_metadata
 from forecast_platform.schemas.conditioned import MARTS, MAY_BE_EMPTY
 
 if TYPE_CHECKING:
@@ -200,12 +201,8 @@ def _publish(
         provenance={"read": dict(built.versions)},
         allow_empty=mart in MAY_BE_EMPTY,
     )
-    for key in keys:
-        context.add_asset_metadata(
-            {"dagster/partition_row_count": receipt.rows_of.get(key, 0)},
-            asset_key=mart,
-            partition_key=key.key,
-        )
+    counts = {key: {"dagster/partition_row_count": receipt.rows_of.get(key, 0)} for key in keys}
+    add_partition_metadata(context, dg.AssetKey(mart), counts)
     return dg.MaterializeResult(
         asset_key=mart,
         metadata={
