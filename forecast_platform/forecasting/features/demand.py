@@ -66,9 +66,7 @@ def _rhythm(t: int, panel: Panel, learnt: Response) -> dict[str, Floats]:
     return columns
 
 
-def strength_at(
-    t: int, panel: Panel, learnt: Response, is_large: Ints
-) -> dict[str, Floats]:
+def strength_at(t: int, panel: Panel, learnt: Response, is_large: Ints) -> dict[str, Floats]:
     """Return clean levels, trends of product, store and region, and the strength elsewhere."""
     level, base = learnt.level[t].astype(np.float64), learnt.base
     columns: dict[str, Floats] = {"clean_level": level - base}

@@ -174,7 +174,9 @@ class Panel:
         )
 
 
-def _plans(prices: pd.DataFrame, unique_ids: pd.Index, first: int, cutoffs: Sequence[int]) -> WeekRows:
+def _plans(
+    prices: pd.DataFrame, unique_ids: pd.Index, first: int, cutoffs: Sequence[int]
+) -> WeekRows:
     """Keep what happened (h = 0), and the plans as known at the cutoffs."""
     weeks, h = week_numbers(prices[WEEK]), prices[H].to_numpy(np.int64)
     wanted = ((h == 0) | np.isin(weeks, cutoffs)) & (weeks >= first) & (weeks <= max(cutoffs))

@@ -143,5 +143,67 @@ def lifts_at(h: int, plan: Plan, panel: Panel, learnt: Response) -> dict[str, Fl
     state = plan.state(h)
     own = (learnt.lift_own * state).sum(axis=0)
     product = (learnt.lift_product[:, panel.product] * state).sum(axis=0)
-    expected = learnt.level[learnt_week(learnt)] if False else own
-    return {"lift_own": own, "lift_product": product, "expected_promo": expected}
+    return {"lift_own": own, "lift_product": product}
+
+
+class Kernel:
+    """Mean surprise of the last year's weeks whose promotion state was like the planned one.
+
+    Parameters
+    ----------
+    states : array of shape (3, weeks, series)
+    surprises : array of shape (weeks, series)
+        NaN where there is none; the last week is the cutoff.
+    """
+
+    def __init__(self, states: Floats, surprises: Floats) -> None:
+        known = ~np.isnan(surprises)
+        age = np.arange(len(surprises) - 1, -1, -1, dtype=np.float32)[:, None]
+        self._states = states / KERNEL_UNIT[:, None, None]
+        self._weights = np.where(known, np.exp(-age / np.float32(KERNEL_DECAY)), np.float32(0))
+        self._values = np.where(known, surprises, np.float32(0)) * self._weights
+
+    def means(self, state: Floats, prior: Floats) -> list[tuple[Floats, Floats]]:
+        """Return mean and weight of similar weeks, first of the narrow, then the broad kernel."""
+        wanted = state.astype(np.float32) / KERNEL_UNIT[:, None]
+        distance = np.square(self._states[0] - wanted[0])
+        for part in (1, 2):
+            distance += np.square(self._states[part] - wanted[part])
+        broad = 1 / (1 + distance)
+        narrow = np.square(1 / (1 + 4 * distance))
+        return [self._mean(kernel, prior) for kernel in (narrow, broad)]
+
+    def _mean(self, kernel: Floats, prior: Floats) -> tuple[Floats, Floats]:
+        weight = np.einsum("ws,ws->s", kernel, self._weights)
+        total = np.einsum("ws,ws->s", kernel, self._values)
+        return (total + KERNEL_ROWS * prior) / (weight + KERNEL_ROWS), weight
+
+
+def kernels_at(t: int, panel: Panel, learnt: Response) -> tuple[Kernel, Kernel]:
+    """Return the kernels of the series' own history and of their products' at the cutoff."""
+    weeks = slice(max(0, t - KERNEL_WEEKS + 1), t + 1)
+    own = state_of(learnt.discount[weeks], learnt.feature[weeks], learnt.display[weeks])
+    surprise = learnt.product_surprise[weeks]
+    surprise = np.where(learnt.product_weight[weeks] > 0, surprise, np.nan)
+    return (
+        Kernel(own.astype(np.float32), learnt.surprise[weeks]),
+        Kernel(
+            learnt.product_state[:, weeks][:, :, panel.product],
+            surprise[:, panel.product].astype(np.float32),
+        ),
+    )
+
+
+def similar_weeks_at(
+    h: int, plan: Plan, kernels: tuple[Kernel, Kernel], lifts: dict[str, Floats]
+) -> dict[str, Floats]:
+    """Return what similar weeks of the series and of its product had over their level [log]."""
+    state = plan.state(h)
+    (narrow, weight), (broad, _) = kernels[0].means(state, lifts["lift_own"])
+    (product, _), _ = kernels[1].means(state, lifts["lift_product"])
+    return {
+        "kernel_narrow": narrow,
+        "kernel_broad": broad,
+        "kernel_product": product,
+        "kernel_weight": np.log1p(weight),
+    }
