@@ -62,7 +62,8 @@ def demand_features(
 def _features(
     lake: Lake, region: str, weeks: Sequence[pd.Timestamp], horizon: int
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    from forecast_platform.forecasting.features.assemble import History, build_features
+    from forecast_platform.forecasting.features.assemble import build_features
+    from forecast_platform.forecasting.features.history import History
 
     marts = {name: lake.read(mart, region=region, until=weeks[-1]) for name, mart in MARTS.items()}
     features = build_features(History(**marts), weeks, horizon)

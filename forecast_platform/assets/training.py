@@ -163,7 +163,7 @@ def _known_at(
     key: RegionWeek, inputs: _Inputs, settings: ModelSettings
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Cut the region's inputs down to what was known at the close of one week."""
-    from forecast_platform.forecasting.features.assemble import training_frame
+    from forecast_platform.forecasting.features.training import training_frame
 
     demand = inputs.demand[inputs.demand["week"] <= key.week]
     features = inputs.features[inputs.features["week"] <= key.week]
