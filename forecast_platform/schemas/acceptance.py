@@ -108,8 +108,10 @@ def accept(rows: pd.DataFrame, contract: Contract) -> Accepted:
     table, duplicates = _unrepeated(table)
     table, wrong = _unambiguous(table, contract)
     found.append(wrong)
+    table, repeats, wrong = _latest(table, contract)
+    found.append(wrong)
     refused = pd.concat([one for one in found if len(one)] or found[:1])
-    return Accepted(table, rows, refused.sort_index(), duplicates)
+    return Accepted(table, rows, refused.sort_index(), duplicates.append(repeats))
 
 
 def _refusal(column: str, reason: pd.Series | str, value: pd.Series) -> pd.DataFrame:
@@ -150,24 +152,32 @@ def _sensible(table: pd.DataFrame, contract: Contract) -> tuple[pd.DataFrame, pd
 
 
 def _unrepeated(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.Index]:
-    values = [c for c in table.columns if c not in ("source_file", "source_row")]
-    repeats = table.duplicated(values)
+    """Drop rows that repeat another row of their file; other files may take a value back."""
+    repeats = table.duplicated([c for c in table.columns if c != "source_row"])
     return table[~repeats], table.index[repeats]
 
 
 def _unambiguous(table: pd.DataFrame, contract: Contract) -> tuple[pd.DataFrame, pd.DataFrame]:
-    key = ["region", *dict.fromkeys(["week", *contract.key])]
-    in_file = table.duplicated([*key, "source_file"], keep=False)
-    ambiguous = _refusal(
-        ", ".join(contract.key),
-        "has the same key as another row of its file, with other values",
-        table.loc[in_file, contract.key[0]],
-    )
-    table = table[~in_file]
-    corrected = table.duplicated(key, keep="last")
-    replaced = _refusal(
-        ", ".join(contract.key),
-        "was replaced by a later file of the same week",
-        table.loc[corrected, contract.key[0]],
-    )
-    return table[~corrected], pd.concat([ambiguous, replaced])
+    """Refuse what has the same key and other values in one file."""
+    in_file = table.duplicated([*_key(contract), "source_file"], keep=False)
+    reason = "has the same key as another row of its file, with other values"
+    wrong = table.loc[in_file, contract.key[0]]
+    return table[~in_file], _refusal(", ".join(contract.key), reason, wrong)
+
+
+def _latest(table: pd.DataFrame, contract: Contract) -> tuple[pd.DataFrame, pd.Index, pd.DataFrame]:
+    """Keep the row of the last file; earlier ones repeat it or were replaced by it."""
+    earlier = table.duplicated(_key(contract), keep="last")
+    values = [c for c in table.columns if c not in ("source_file", "source_row")]
+    last = table.loc[~earlier, values]
+    at_all = pd.concat([last, table.loc[earlier, values]])
+    repeats = at_all.duplicated().loc[table.index[earlier]]
+    replaced = repeats.index[~repeats]
+    reason = "was replaced by a later file of the same week"
+    wrong = table.loc[replaced, contract.key[0]]
+    refused = _refusal(", ".join(contract.key), reason, wrong)
+    return table[~earlier], repeats.index[repeats], refused
+
+
+def _key(contract: Contract) -> list[str]:
+    return ["region", *dict.fromkeys(["week", *contract.key])]

@@ -122,7 +122,8 @@ def _number(text: pd.Series) -> pd.Series:
 
 def _date(text: pd.Series) -> pd.Series:
     days = pd.to_datetime(text.str.slice(0, 10), format="%Y-%m-%d", errors="coerce")
-    return days.astype("datetime64[us]")
+    days = days.astype("datetime64[us]")
+    return days.where(days.dt.year > 0)  # no calendar of the lake has a year 0
 
 
 def _monday(text: pd.Series) -> pd.Series:
