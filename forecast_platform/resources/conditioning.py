@@ -142,7 +142,7 @@ RAW_TABLES: Final[Mapping[str, RawTable]] = {
             "precipitation_mm": "double",
             "snow_cm": "double",
         },
-        is_required=True,
+        lookback_weeks=1,  # who delivered weather in the week before has to go on
     ),
     "raw_stores": RawTable(
         {

@@ -4,6 +4,7 @@ Reads; never writes, moves or deletes what a customer delivered. What a value ma
 what becomes of a row is in `forecast_platform.schemas`.
 """
 
+import csv
 import hashlib
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -141,6 +142,7 @@ class Landing(dg.ConfigurableResource):
         """
         source = self.source(name)
         empty = pd.DataFrame(columns=_columns_of(name), dtype="str")
+        empty[WEEK] = empty[WEEK].astype("datetime64[us]")
         if source is None:
             return Delivery(empty)
         if source.has_week:
@@ -373,9 +375,7 @@ def _csv(file: File, content: bytes) -> pa.Table:
     head = content.split(b"\n", 1)[0].decode(file.encoding).lstrip("\ufeff").strip("\r")
     if not head:
         raise ValueError("it is empty, not even a header")
-    names = pacsv.read_csv(
-        io.BytesIO(head.encode()), parse_options=pacsv.ParseOptions(delimiter=file.delimiter)
-    ).column_names
+    names = next(csv.reader([head], delimiter=file.delimiter))
     if len(set(names)) != len(names):
         raise ValueError(f"its header names a column twice: {', '.join(names)}")
     return pacsv.read_csv(

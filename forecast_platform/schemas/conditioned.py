@@ -250,5 +250,5 @@ MARTS: Final[Mapping[str, type[pa.DataFrameModel]]] = {
 }
 """Contract of each mart, by the name of its table."""
 
-MAY_BE_EMPTY: Final = frozenset({"dim_series", "fct_weekly_prices"})
+MAY_BE_EMPTY: Final = frozenset({"dim_series", "fct_weekly_prices", "fct_weekly_weather"})
 """Marts that rightly have no row in some region-weeks."""
