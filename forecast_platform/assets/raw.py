@@ -6,8 +6,7 @@ of its rows to `raw_files`. See https://docs.dagster.io/guides/build/assets.
 """
 
 import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import dagster as dg
@@ -111,13 +110,14 @@ def _write(  # noqa: PLR0917
 ) -> dg.MaterializeResult:
     """Write the rows, then the refused ones, then the files: whoever sees a file sees its rows."""
     extra = {"source": contract.source}
-    digests = {key: _digest(_rows(files, key)["sha256"]) for key in keys}
+    by_key = _facts_by_key(files, keys)
+    digests = {key: facts["content_digest"] for key, facts in by_key.items()}
     receipt = lake.write(
         contract.table,
         _rows_of(as_table(accepted.table, contract.schema), keys),
         keys,
         run_id=context.run_id,
-        provenance={"files": {key.key: digest for key, digest in digests.items()}},
+        provenance={"files": _digest(digests.values())},
         allow_empty=True,
     )
     for table, rows in (
@@ -132,7 +132,6 @@ def _write(  # noqa: PLR0917
             extra_keys=extra,
             allow_empty=True,
         )
-    by_key = {key: _facts(_rows(files, key), digests[key]) for key in keys}
     refused = int(files["rows_refused"].sum())
     if refused:
         context.log.warning(
@@ -149,22 +148,29 @@ def _write(  # noqa: PLR0917
     return result._replace(data_version=dg.DataVersion(_digest(digests.values())))
 
 
-def _facts(files: pd.DataFrame, digest: str) -> dict[str, Any]:
-    listed = files[["file", "size_bytes", "sha256"]].to_dict("records")
+def _facts_by_key(
+    files: pd.DataFrame, keys: Sequence[RegionWeek]
+) -> dict[RegionWeek, dict[str, Any]]:
+    """Say of each region-week which files it had and what became of their rows."""
+    listed: dict[RegionWeek, list[dict[str, Any]]] = {key: [] for key in keys}
+    for one in files.to_dict("records"):
+        key = RegionWeek(one["region"], one["week"])
+        listed.get(key, []).append({str(name): value for name, value in one.items()})
+    return {key: _facts(of_key) for key, of_key in listed.items()}
+
+
+def _facts(files: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    shown = [{name: one[name] for name in ("file", "size_bytes", "sha256")} for one in files]
     counts = ["rows_read", "rows_accepted", "rows_refused", "rows_duplicate"]
     return {
-        "files": dg.MetadataValue.json(json.loads(json.dumps(listed, default=str))),
-        "content_digest": digest,
-        **{name: int(files[name].sum()) for name in counts},
+        "files": dg.MetadataValue.json(shown),
+        "content_digest": _digest(one["sha256"] for one in files),
+        **{name: sum(one[name] for one in files) for name in counts},
     }
 
 
-def _digest(parts: Any) -> str:
+def _digest(parts: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
-
-
-def _rows(table: pd.DataFrame, key: RegionWeek) -> pd.DataFrame:
-    return table[(table["region"] == key.region) & (table["week"] == key.week)]
 
 
 def _rows_of(table: pd.DataFrame, keys: Sequence[RegionWeek]) -> pd.DataFrame:

@@ -36,6 +36,7 @@ from forecast_platform.resources.reporting import Problems, report
 from forecast_platform.schemas.metrics import HoldoutForecasts
 from forecast_platform.schemas.models import TRAINED, TrainedEnsembles
 from forecast_platform.schemas.tables import as_table
+from forecast_platform.vocabulary import FORMAT, STORE_ID
 
 STALE_AFTER = timedelta(days=60)
 """The freshness that users expect to see in the UI; it looks at the newest region only, so the
@@ -173,7 +174,8 @@ def _known_at(
             "demand_features first"
         )
     frame = training_frame(features, demand, key.week, weeks=settings.training_weeks)
-    return frame, demand
+    formats = features.sort_values("week").drop_duplicates(STORE_ID, keep="last")
+    return frame, demand.merge(formats[[STORE_ID, FORMAT]], on=STORE_ID, how="left")
 
 
 def _write(

@@ -180,7 +180,8 @@ def train_region(
         ``y``.
         Rows about weeks after ``cutoff`` are not read.
     demand : pandas.DataFrame
-        Weekly demand of the region: ``unique_id``, ``store_id``, ``product_id``, ``ds``, ``y``.
+        Weekly demand of the region: ``unique_id``, ``store_id``, ``product_id``, ``ds``, ``y``,
+        and ``format`` where it is known of stores without training rows.
     cutoff : pandas.Timestamp
         Last known week.
     config : TrainingConfig or None, default=None
@@ -268,8 +269,14 @@ def _prepared(frame: pd.DataFrame, cutoff: pd.Timestamp, config: TrainingConfig)
 
 
 def _with_format(demand: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-    """Add each store's format; demand of stores without training rows is left out."""
+    """Add each store's format, where demand has none; stores of no known format are left out.
+
+    In a region's first weeks there is demand, but no training row yet.
+    """
     columns = [UNIQUE_ID, STORE_ID, PRODUCT_ID, DS, Y]
+    if FORMAT in demand.columns:
+        past = demand.loc[demand[FORMAT].notna(), [*columns, FORMAT]]
+        return past.sort_values([DS, UNIQUE_ID], kind="stable", ignore_index=True)
     formats = known.drop_duplicates(STORE_ID, keep="last").set_index(STORE_ID)[FORMAT].astype("str")
     formats.index = formats.index.astype("str")
     past = demand[columns].assign(**{FORMAT: demand[STORE_ID].map(formats)})

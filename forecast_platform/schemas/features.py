@@ -16,7 +16,7 @@ class _Described(pa.DataFrameModel):
     region: Series[str] = pa.Field(description="Sales region")
     week: Series[pd.Timestamp] = pa.Field(description="Cutoff: Monday of the last known week")
     unique_id: Series[str] = pa.Field(
-        str_matches=r"^[^/]+/[^/]+$", description="Series, <store_id>/<product_id>"
+        str_matches=r"^[^/]+/[^/]+$", description="Series, `<store_id>/<product_id>`"
     )
     store_id: Series[str] = pa.Field(description="Store")
     product_id: Series[str] = pa.Field(description="Product")

