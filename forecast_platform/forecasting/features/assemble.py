@@ -18,7 +18,14 @@ from forecast_platform.forecasting.features.calendar import (
 )
 from forecast_platform.forecasting.features.demand import levels_at, strength_at, year_ago_at
 from forecast_platform.forecasting.features.history import History
-from forecast_platform.forecasting.features.panel import Floats, Ints, Panel, monday, week_numbers
+from forecast_platform.forecasting.features.panel import (
+    Bools,
+    Floats,
+    Ints,
+    Panel,
+    monday,
+    week_numbers,
+)
 from forecast_platform.forecasting.features.promotions import (
     Plan,
     competition_at,
@@ -36,7 +43,6 @@ from forecast_platform.vocabulary import (
     DS,
     FORMAT,
     FORMATS,
-    H,
     NUMERIC_FEATURES,
     PRODUCT_ID,
     REGION,
@@ -47,6 +53,7 @@ from forecast_platform.vocabulary import (
     VELOCITIES,
     VELOCITY,
     WEEK,
+    H,
 )
 
 LONGEST_HORIZON = 26
@@ -116,53 +123,15 @@ class _Builder:
         for t in range(self.panel.n_weeks):
             self.learnt.absorb(t, self.calendar.known_at(t, 0)[0])
             if first + t in wanted:
-                parts += self._rows_at(t)
+                cutoff = _Cutoff(self, t)
+                parts += [cutoff.rows(h) for h in range(1, self.horizon + 1)]
         if not parts:
             raise ValueError("every cutoff is before the first week of demand")
         codes = np.concatenate([part.codes for part in parts], axis=1)
         numbers = np.concatenate([part.numbers for part in parts], axis=1)
         return self._table(codes, numbers)
 
-    def _rows_at(self, t: int) -> list[_Rows]:
-        """Write the rows of the cutoff with index ``t``, h by h."""
-        panel, learnt = self.panel, self.learnt
-        week = panel.first_week + t
-        master = self.masters.as_of(week)
-        is_large = (master.format == FORMATS.index("large")).astype(np.int64)[panel.store]
-        fixed = levels_at(t, panel, learnt) | strength_at(t, panel, learnt, is_large)
-        fixed |= _master_columns(master, panel, is_large)
-        texts = {"velocity": self._velocity(t, master), "format": master.format[panel.store]}
-        texts |= {name: getattr(master, name)[panel.product] for name in ("category", "brand")}
-        plan = Plan.at(t, self.horizon, panel, learnt)
-        ahead = _Ahead(self, t, plan, master)
-        return [self._rows_ahead(t, h, master, fixed, texts, ahead) for h in ahead.hs]
-
-    def _rows_ahead(
-        self,
-        t: int,
-        h: int,
-        master: Snapshot,
-        fixed: dict[str, Floats],
-        texts: dict[str, Ints],
-        ahead: "_Ahead",
-    ) -> _Rows:
-        week = self.panel.first_week + t
-        alive = master.alive(self.panel, week + h) & (self.learnt.first >= 0)
-        series = np.flatnonzero(alive)
-        columns, events = ahead.columns(h, alive, fixed)
-        columns = fixed | columns
-        numbers = np.empty((len(NUMERIC_FEATURES), len(series)), np.float32)
-        for row, name in zip(numbers, NUMERIC_FEATURES, strict=True):
-            value = columns[name]
-            row[:] = value[series] if isinstance(value, np.ndarray) else value
-        codes = {"series": series, "week": week, "h": h}
-        codes |= {name: values[series] for name, values in (texts | events).items()}
-        table = np.empty((len(_CODES) + len(_EVENTS), len(series)), np.int32)
-        for row, name in zip(table, _CODES + _EVENTS, strict=True):
-            row[:] = codes[name]
-        return _Rows(table, numbers)
-
-    def _velocity(self, t: int, master: Snapshot) -> Ints:
+    def velocity(self, t: int, master: Snapshot) -> Ints:
         """Return 1 for each series of a fast product (see `velocity`), else 0."""
         panel, n = self.panel, len(self.panel.products)
         units = panel.units[max(0, t - VELOCITY_WEEKS + 1) : t + 1].astype(np.float64)
@@ -201,42 +170,67 @@ class _Builder:
         return pd.concat([keys, table], axis=1)
 
 
-class _Ahead:
-    """The columns of one cutoff that differ by week ahead."""
+class _Cutoff:
+    """What is known at one cutoff: columns that all weeks ahead share, and those that differ."""
 
-    def __init__(self, builder: _Builder, t: int, plan: Plan, master: Snapshot) -> None:
+    def __init__(self, builder: _Builder, t: int) -> None:
         panel, learnt = builder.panel, builder.learnt
-        self.t, self.plan, self.panel, self.learnt = t, plan, panel, learnt
-        self.hs = range(1, builder.horizon + 1)
-        self._calendar = builder.calendar
+        self._t, self._panel, self._learnt = t, panel, learnt
+        self._week, self._calendar = panel.first_week + t, builder.calendar
+        self._master = master = builder.masters.as_of(self._week)
+        is_large = (master.format == FORMATS.index("large")).astype(np.int64)[panel.store]
+        self._fixed = levels_at(t, panel, learnt) | strength_at(t, panel, learnt, is_large)
+        self._fixed |= _master_columns(master, panel, is_large)
+        self._codes = {
+            "velocity": builder.velocity(t, master),
+            "format": master.format[panel.store],
+            "category": master.category[panel.product],
+            "brand": master.brand[panel.product],
+        }
+        self._plan = Plan.at(t, builder.horizon, panel, learnt)
         self._weather = builder.weather.at(t, builder.horizon, master.zip[panel.store])
-        self._pauses = pauses_at(t, builder.horizon, plan, learnt)
+        self._pauses = pauses_at(t, builder.horizon, self._plan, learnt)
         self._kernels = kernels_at(t, panel, learnt)
         self._event_lifts = learnt.event_lifts()
         n_categories = len(builder.masters.categories) + 1
         self._shelf = panel.store * n_categories + master.category[panel.product] + 1
 
-    def columns(
-        self, h: int, alive: np.ndarray, fixed: dict[str, Floats]
-    ) -> tuple[dict[str, Floats | float], dict[str, Ints]]:
+    def rows(self, h: int) -> _Rows:
+        """Return the rows h weeks ahead, one per series alive then."""
+        alive = self._master.alive(self._panel, self._week + h) & (self._learnt.first >= 0)
+        series = np.flatnonzero(alive)
+        columns, events = self._ahead(h, alive)
+        columns = self._fixed | columns
+        numbers = np.empty((len(NUMERIC_FEATURES), len(series)), np.float32)
+        for row, name in zip(numbers, NUMERIC_FEATURES, strict=True):
+            value = columns[name]
+            row[:] = value[series] if isinstance(value, np.ndarray) else value
+        codes = {"series": series, "week": self._week, "h": h}
+        codes |= {name: values[series] for name, values in (self._codes | events).items()}
+        table = np.empty((len(_CODES) + len(_EVENTS), len(series)), np.int32)
+        for row, name in zip(table, _CODES + _EVENTS, strict=True):
+            row[:] = codes[name]
+        return _Rows(table, numbers)
+
+    def _ahead(self, h: int, alive: Bools) -> tuple[dict[str, Floats | float], dict[str, Ints]]:
         """Return the numeric columns h weeks ahead, and the codes of the three events."""
-        lifts = lifts_at(h, self.plan, self.panel, self.learnt)
+        lifts = lifts_at(h, self._plan, self._panel, self._learnt)
         numbers: dict[str, Floats | float] = {}
-        numbers["expected_promo"] = fixed["clean_level"] + lifts["lift_own"]
-        numbers |= lifts | similar_weeks_at(h, self.plan, self._kernels, lifts)
-        numbers |= plan_at(h, self.plan, self.panel, self.learnt)
-        numbers |= competition_at(h, self.plan, self._shelf, alive)
-        numbers |= year_ago_at(self.t, h, self.panel, self.learnt)
-        numbers |= self._weather[h - 1] | season_of(self.panel.first_week + self.t + h)
+        numbers["expected_promo"] = self._fixed["clean_level"] + lifts["lift_own"]
+        numbers |= lifts | similar_weeks_at(h, self._plan, self._kernels, lifts)
+        numbers |= plan_at(h, self._plan, self._panel, self._learnt)
+        numbers |= competition_at(h, self._plan, self._shelf, alive)
+        numbers |= year_ago_at(self._t, h, self._panel, self._learnt)
+        numbers |= self._weather[h - 1] | season_of(self._week + h)
         numbers |= {"weeks_since_promo": self._pauses[h - 1], "weeks_ahead": float(h)}
-        now, after, before = (self._calendar.known_at(self.t, k) for k in (h, h + 1, h - 1))
+        now, after, before = (self._calendar.known_at(self._t, k) for k in (h, h + 1, h - 1))
         numbers |= {
             "n_event_days": now[1],
             "n_event_days_next": after[1],
             "n_event_days_previous": before[1],
             "is_holiday": now[2],
         }
-        numbers |= lift_of(now[0], self.panel.product, self._event_lifts)
+        numbers |= lift_of(now[0], self._panel.product, self._event_lifts)
         return numbers, {"event": now[0], "event_next": after[0], "event_previous": before[0]}
 
 

@@ -20,7 +20,7 @@ from forecast_platform.forecasting.features.panel import (
     monday,
     week_numbers,
 )
-from forecast_platform.vocabulary import H, NO_EVENT, STORE_ID, WEEK
+from forecast_platform.vocabulary import NO_EVENT, STORE_ID, WEEK, H
 
 DAYS_OF_YEAR = 365.25
 

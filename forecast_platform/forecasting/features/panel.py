@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from forecast_platform.forecasting.features.history import History
 from forecast_platform.vocabulary import (
     DS,
-    H,
     PRODUCT_ID,
     REGION,
     STORE_ID,
     UNIQUE_ID,
     WEEK,
+    H,
     Y,
 )
 
@@ -71,7 +71,7 @@ def monday(week: int) -> pd.Timestamp:
 
 def levels_of(column: pd.Series) -> pd.Index:
     """Return the sorted distinct texts of a column."""
-    texts = pc.drop_null(pc.unique(pa.array(column.astype("str"))))  # pyright: ignore
+    texts = pc.drop_null(pc.unique(pa.array(column.astype("str"))))  # pyright: ignore[reportAttributeAccessIssue]
     return pd.Index(sorted(texts.to_pylist()), dtype="str")
 
 
@@ -85,7 +85,7 @@ def codes_of(column: pd.Series, levels: pd.Index) -> Ints:
     """
     if levels.empty or column.empty:
         return np.full(len(column), -1)
-    found = pc.index_in(  # pyright: ignore
+    found = pc.index_in(  # pyright: ignore[reportAttributeAccessIssue]
         pa.array(column.astype("str")), value_set=pa.array(levels.astype("str"))
     )
     return found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)

@@ -14,7 +14,7 @@ product's, a product's to the region's.
 
 import numpy as np
 
-from forecast_platform.forecasting.features.panel import Floats, Ints, Panel
+from forecast_platform.forecasting.features.panel import Bools, Floats, Ints, Panel
 from forecast_platform.forecasting.features.windows import median_or, ridge, sum_by
 
 LEVEL_DECAY = float(np.exp(-1 / 13))
@@ -56,7 +56,9 @@ class Response:
         shape, self.panel = panel.x.shape, panel
         self.n_products = len(panel.products)
         self.price = np.full(shape, np.nan, np.float32)
-        self.discount, self.feature, self.display = np.zeros((3, *shape), np.float32)
+        self.discount = np.zeros(shape, np.float32)
+        self.feature = np.zeros(shape, np.float32)
+        self.display = np.zeros(shape, np.float32)
         self.level = np.full(shape, np.nan, np.float32)
         self.adjusted = np.full(shape, np.nan, np.float32)
         self.surprise = np.full(shape, np.nan, np.float32)
@@ -142,7 +144,7 @@ class Response:
         self.product_surprise[t] = sum_by(product, r, n) * share
         self.product_state[:, t] = np.stack([sum_by(product, v, n) for v in z]) * share
 
-    def _learn_levels(self, t: int, x: Floats, adjusted: Floats, ok: np.ndarray) -> None:
+    def _learn_levels(self, t: int, x: Floats, adjusted: Floats, ok: Bools) -> None:
         observed = np.where(ok, np.stack([x, adjusted]), 0)
         self._sums = np.where(ok, self._sums * LEVEL_DECAY + observed, self._sums)
         self._weights = np.where(ok, self._weights * LEVEL_DECAY + 1, self._weights)
@@ -155,6 +157,6 @@ class Response:
         self.total += np.where(ok, x, 0)
 
 
-def is_promo(discount: Floats, feature: Floats, display: Floats) -> np.ndarray:
+def is_promo(discount: Floats, feature: Floats, display: Floats) -> Bools:
     """Tell whether a week counts as a promotion."""
     return (discount > 0.05) | (feature > 0) | (display > 0)

@@ -76,7 +76,7 @@ def classify_velocity(
     known = known.merge(snapshot, on=STORE_ID)
     age = week_numbers(pd.Series([cutoff]))[0] - week_numbers(known[DS])
     known = known.assign(**{Y: known[Y].where(age < weeks)})
-    volume = known.groupby([FORMAT, PRODUCT_ID], as_index=False)[Y].mean()
+    volume = known.groupby([FORMAT, PRODUCT_ID])[Y].mean().reset_index()
     volume = volume.sort_values([FORMAT, PRODUCT_ID], ignore_index=True)
     fast = np.zeros(len(volume), bool)
     for name in volume[FORMAT].unique():

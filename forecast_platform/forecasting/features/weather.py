@@ -18,7 +18,7 @@ from forecast_platform.forecasting.features.panel import (
     week_numbers,
 )
 from forecast_platform.forecasting.features.windows import mean_or
-from forecast_platform.vocabulary import H, WEEK
+from forecast_platform.vocabulary import WEEK, H
 
 YEAR = 52
 AROUND = 2

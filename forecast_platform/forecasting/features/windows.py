@@ -39,7 +39,8 @@ def median_or(values: Floats, fallback: Floats | float) -> Floats:
 
 def sum_by(group: Ints, values: Floats, n_groups: int) -> Floats:
     """Return the sum of ``values`` per group, NaN counted as nothing."""
-    return np.bincount(group, np.nan_to_num(values), n_groups)
+    known = np.where(np.isnan(values), 0, values).astype(np.float64)
+    return np.asarray(np.bincount(group, known, n_groups), np.float64)
 
 
 def mean_by(group: Ints, values: Floats, n_groups: int, *, shrink: float = 0.0) -> Floats:
@@ -65,7 +66,7 @@ def mean_of_others(group: Ints, values: Floats, n_groups: int) -> Floats:
     """
     known = ~np.isnan(values)
     n = np.bincount(group, known, n_groups)[group] - known
-    total = sum_by(group, values, n_groups)[group] - np.nan_to_num(values)
+    total = sum_by(group, values, n_groups)[group] - np.where(known, values, 0)
     return np.divide(total, n, out=np.full(len(values), np.nan), where=n > 0)
 
 
