@@ -4,12 +4,14 @@ import os
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from forecast_platform.automation.jobs import DATA_GROUPS, condition_data, weekly_forecast
 from forecast_platform.launching.boxes import Box
+from forecast_platform.launching.event_log import open_busy_instance
 from forecast_platform.launching.instance import PID_TAG
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ def execute_chain(chain: Sequence[Box], home: str) -> list[Outcome]:
     """
     outcomes: list[Outcome] = []
     lost: set[str] = set()
-    with dg.DagsterInstance.from_config(home) as instance:
+    with open_busy_instance(Path(home)) as instance:
         queue = list(chain)
         while queue:
             box = queue.pop(0)

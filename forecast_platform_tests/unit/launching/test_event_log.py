@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from forecast_platform.launching.event_log import (
+    MAX_OPEN,
+    OpenEventLogStorage,
+    open_busy_instance,
+)
+from forecast_platform.launching.instance import add_regions, prepare_home
+from forecast_platform.partitions import region_weeks
+from forecast_platform.settings import Settings
+
+
+@dg.asset(partitions_def=region_weeks)
+def a_table() -> None: ...
+
+
+@pytest.fixture
+def dagster_home(home: Path) -> Path:
+    return prepare_home(Settings(home=home))
+
+
+def test_what_a_busy_instance_records_the_usual_one_reads(dagster_home: Path) -> None:
+    with open_busy_instance(dagster_home) as busy:
+        assert isinstance(busy.event_log_storage, OpenEventLogStorage)
+        add_regions(busy, ["west"])
+        for week in ("2024-01-01", "2024-01-08", "2024-01-15", "2024-01-22"):
+            dg.materialize([a_table], instance=busy, partition_key=f"west|{week}")
+
+    with dg.DagsterInstance.from_config(str(dagster_home)) as usual:
+        done = usual.get_materialized_partitions(dg.AssetKey("a_table"))
+        assert len(done) == 4
+        run = next(iter(usual.get_runs()))
+        kinds = {
+            record.event_log_entry.dagster_event_type
+            for record in usual.get_records_for_run(run.run_id).records
+        }
+        assert {dg.DagsterEventType.RUN_START, dg.DagsterEventType.RUN_SUCCESS} <= kinds
+
+
+def test_both_may_write_in_turns(dagster_home: Path) -> None:
+    with (
+        open_busy_instance(dagster_home) as busy,
+        dg.DagsterInstance.from_config(str(dagster_home)) as usual,
+    ):
+        add_regions(busy, ["west"])
+        add_regions(usual, ["east"])
+
+        assert busy.get_dynamic_partitions("region") == ["west", "east"]
+
+
+def test_few_databases_are_kept_open(dagster_home: Path) -> None:
+    with open_busy_instance(dagster_home) as busy:
+        storage = busy.event_log_storage
+        assert isinstance(storage, OpenEventLogStorage)
+        for number in range(2 * MAX_OPEN):
+            storage.get_logs_for_run(f"run{number}")
+
+        assert len(storage._engines) == MAX_OPEN
+
+
+def test_an_instance_with_another_storage_is_opened_as_it_is(dagster_home: Path) -> None:
+    (dagster_home / "dagster.yaml").write_text(
+        "event_log_storage:\n"
+        "  module: dagster._core.storage.event_log\n"
+        "  class: ConsolidatedSqliteEventLogStorage\n"
+        f"  config: {{base_dir: {dagster_home}/events}}\n"
+    )
+
+    with open_busy_instance(dagster_home) as busy:
+        assert not isinstance(busy.event_log_storage, OpenEventLogStorage)
