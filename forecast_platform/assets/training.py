@@ -7,7 +7,6 @@ https://docs.dagster.io/guides/observe/asset-freshness-policies.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from time import perf_counter
 from typing import Any
 
@@ -34,13 +33,9 @@ from forecast_platform.resources.packing import (
 from forecast_platform.resources.registry import Registry
 from forecast_platform.resources.reporting import Problems, report
 from forecast_platform.schemas.metrics import HoldoutForecasts
-from forecast_platform.schemas.models import TRAINED, TrainedEnsembles
+from forecast_platform.schemas.models import STALE_AFTER, TRAINED, TrainedEnsembles
 from forecast_platform.schemas.tables import as_table
 from forecast_platform.vocabulary import FORMAT, STORE_ID
-
-STALE_AFTER = timedelta(days=60)
-"""The freshness that users expect to see in the UI; it looks at the newest region only, so the
-check `models_are_fresh` on `forecasts` is the one that counts."""
 
 
 @dg.asset(
@@ -51,6 +46,7 @@ check `models_are_fresh` on `forecasts` is the one that counts."""
     kinds={"pytorch", "numpy", "mlflow"},
     owners=["team:forecasting"],
     code_version="1",
+    # Looks at the newest region only: the check `models_are_fresh` is the one that counts.
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=STALE_AFTER),
     metadata=column_schema(TrainedEnsembles),
 )
@@ -153,7 +149,7 @@ def _train(
         list(packed.values()),
         metrics=metrics_of(score_by_segment(models.holdout)),
         params=settings.model_dump(),
-        tags=inputs.tags,
+        tags={**inputs.tags, "seed": str(settings.seed)},
     )
     registered = dict(zip(packed, logged, strict=True))
     rows = rows_of_models(key, models, registered, seconds)

@@ -10,9 +10,10 @@ import pandas as pd
 
 from forecast_platform.assets.validation import validation_metrics
 from forecast_platform.checks.partitioned import Tables, region_week_check
+from forecast_platform.forecasting.evaluation.promotion import PromotionRule
 from forecast_platform.vocabulary import ENSEMBLE, HISTORICAL_AVERAGE
 
-SIGNIFICANT_MAPE = 0.45
+SIGNIFICANT_MAPE = PromotionRule().max_mape
 """Largest MAPE of a significant model [fraction]."""
 
 NOTHING = "nothing was validated: the history is too short"

@@ -4,14 +4,10 @@
 check looks at what made each region's forecasts, and its verdict counts.
 """
 
-import pandas as pd
-
 from forecast_platform.assets.forecasts import forecasts
 from forecast_platform.checks.partitioned import Tables, region_week_check
+from forecast_platform.schemas.models import STALE_AFTER
 from forecast_platform.vocabulary import CUTOFF, SEGMENT, WEEK
-
-STALE_AFTER = pd.Timedelta(days=60)
-"""A model is stale when more than this lies between its cutoff and the week that it scores."""
 
 
 @region_week_check(forecasts, reads={"forecasts": [SEGMENT, CUTOFF]})

@@ -22,6 +22,7 @@ from forecast_platform.schemas.models import (
     KEPT_CHAMPION,
     NO_CHAMPION,
     PROMOTED,
+    STALE_AFTER,
     TRAINED,
 )
 from forecast_platform.vocabulary import (
@@ -40,9 +41,6 @@ SERVING = ("sha256", "artifact_uri", "cutoff")
 NOT_SERVING = {"sha256": None, "artifact_uri": None, "cutoff": pd.NaT}
 NO_NUMBERS = dict.fromkeys(("mape_challenger", "mape_champion", "mape_baseline"), np.nan)
 Row = Mapping[str, Any]
-
-STALE_AFTER = pd.Timedelta(days=60)
-"""Age at which a champion need not be beaten any more, only the baseline."""
 
 MIN_SHARED_ROWS = 20
 """Fewer rows with demand say nothing about which of two models is better."""
@@ -136,7 +134,8 @@ class Gate:
     def _duel(self, trained: Row) -> "Duel":
         """Score champion and challenger on held-out weeks after the champion's cutoff.
 
-        Earlier weeks would be unfair to the challenger: the champion has learnt from them.
+        Earlier weeks would be unfair to the challenger: the champion has learnt from them. A stale
+        champion need not be beaten any more, only the baseline.
         """
         before = self.manifest.get(trained["model_name"])
         if before is None or pd.isna(before["champion_version"]):

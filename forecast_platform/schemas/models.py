@@ -3,6 +3,8 @@
 Scores are in `forecast_platform.schemas.metrics`; the model files are in the registry.
 """
 
+from datetime import timedelta
+
 import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
@@ -26,6 +28,9 @@ KEPT_CHAMPION = "kept_champion"
 NO_CHAMPION = "no_champion"
 BASELINE = "baseline"
 VERDICTS = (PROMOTED, KEPT_CHAMPION, NO_CHAMPION, BASELINE)
+
+STALE_AFTER = timedelta(days=60)
+"""A model is stale when more than this lies between its cutoff and the week that it scores."""
 
 MODELS_PER_REGION = len(FORMATS) * len(VELOCITIES) + len(FORMATS)
 """Four ensembles and two baselines."""

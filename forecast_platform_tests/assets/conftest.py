@@ -34,7 +34,7 @@ class World:
     """Everything outside of the assets: a lake, a registry, Dagster's records."""
 
     lake: Lake
-    registry: InMemoryRegistry
+    registry: Any
     settings: ModelSettings
     instance: dg.DagsterInstance
 
@@ -68,7 +68,7 @@ MakeWorld = Callable[[World], World]
 @pytest.fixture
 def _copy_world(tmp_path: Path) -> MakeWorld:
     def copy_world(world: World) -> World:
-        folder = tmp_path / "lake"
+        folder = tmp_path / f"lake-{len(list(tmp_path.iterdir()))}"
         shutil.copytree(world.lake.uri, folder)
         return World(
             Lake(uri=str(folder), git_commit="abc"),

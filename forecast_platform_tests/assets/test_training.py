@@ -1,5 +1,7 @@
 """What training writes and registers."""
 
+from collections.abc import Callable
+
 import pandas as pd
 import pytest
 
@@ -7,9 +9,10 @@ from forecast_platform.assets.training import trained_ensembles
 from forecast_platform.errors import NoChampion
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.model_settings import ModelSettings
+from forecast_platform.resources.registry import ModelRegistry
 from forecast_platform.schemas.metrics import HoldoutForecasts
 from forecast_platform.schemas.models import TrainedEnsembles
-from forecast_platform_tests.assets.conftest import REGION, WEEKS, World
+from forecast_platform_tests.assets.conftest import MODEL_ASSETS, REGION, WEEKS, World
 
 KEY = RegionWeek(REGION, WEEKS[-1])
 BEFORE = RegionWeek(REGION, WEEKS[-2])
@@ -71,6 +74,54 @@ def test_a_short_history_falls_back_to_the_baseline_and_says_so(featured: World)
         featured.registry.champion("demand-north-large-fast", "challenger")
     [event] = result.asset_materializations_for_node("trained_ensembles")
     assert "history too short" in event.metadata["problems"].value
+
+
+def test_the_very_first_week_is_served_by_the_baseline(featured: World):
+    key = RegionWeek(REGION, WEEKS[0])
+
+    result = featured.make(MODEL_ASSETS, key)
+
+    assert result.success
+    assert set(featured.rows("forecasts", key)["served_by"]) == {"historical_average"}
+
+
+def test_models_in_mlflow_forecast_as_those_in_memory(
+    featured: World, forecast: World, make_registry: Callable[[], ModelRegistry]
+):
+    featured.registry = make_registry()
+
+    featured.make(MODEL_ASSETS, KEY)
+
+    expected = forecast.rows("forecasts", KEY).drop(columns="run_id")
+    made = featured.rows("forecasts", KEY).drop(columns="run_id")
+    pd.testing.assert_frame_equal(made, expected)
+    champion = featured.registry.champion("demand-north-large-fast")
+    with featured.registry._connected() as client:
+        run = client.get_run(champion.run_id)
+        tags = client.get_model_version(champion.name, str(champion.version)).tags
+    assert run.data.metrics["all/ensemble/mape"] > 0
+    assert run.data.params["epochs"] == "2"
+    assert tags.keys() >= {
+        "region",
+        "format",
+        "velocity",
+        "cutoff",
+        "git_commit",
+        "seed",
+        "sha256",
+        "version_demand_features",
+        "version_fct_weekly_demand",
+    }
+
+
+def test_a_registry_that_is_down_fails_training_and_says_so(featured: World):
+    featured.registry.is_down = True
+
+    result = featured.make([trained_ensembles], KEY, raise_on_error=False)
+
+    assert not result.success
+    failure = result.failure_data_for_node("trained_ensembles")
+    assert "RegistryUnavailable" in str(failure.error)
 
 
 def test_a_range_trains_every_week(featured: World):
