@@ -167,7 +167,9 @@ def test_a_segment_without_rows_is_skipped_with_a_reason(frame, demand, cutoff):
 
 
 def test_a_format_without_stores_has_neither_ensembles_nor_baseline(frame, demand, cutoff):
-    models = train_region(frame[frame["format"] == "large"], demand, cutoff=cutoff, config=CONFIG)
+    large, sold = frame[frame["format"] == "large"], demand[demand["format"] == "large"]
+
+    models = train_region(large, sold, cutoff=cutoff, config=CONFIG)
 
     assert set(models.ensembles) == {"large_slow", "large_fast"}
     assert set(models.baselines) == {"large"}
@@ -213,3 +215,12 @@ def test_the_seed_changes_the_net_and_not_the_lasso(trained, frame, demand, cuto
 
     assert (other["lasso"] == trained.holdout["lasso"]).all()
     assert (other["embedding_net"] != trained.holdout["embedding_net"]).any()
+
+
+def test_the_first_week_of_a_region_has_baselines_before_it_has_training_rows(frame, demand):
+    first = demand["ds"].min()
+
+    models = train_region(frame[frame["ds"] < first], demand, cutoff=first, config=CONFIG)
+
+    assert set(models.baselines) == {"large", "small"}
+    assert models.ensembles == {}
