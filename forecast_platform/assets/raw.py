@@ -29,6 +29,7 @@ from forecast_platform.schemas.raw import CONTRACTS, Contract, Quarantine, RawFi
 from forecast_platform.schemas.tables import as_table
 
 MAX_PROBLEMS_SHOWN = 10
+COUNTS = ("rows_read", "rows_accepted", "rows_refused", "rows_duplicate")
 
 
 def build_raw_asset(contract: Contract) -> dg.AssetsDefinition:
@@ -82,20 +83,18 @@ def _missing(
 
 def _account(contract: Contract, delivery: Delivery, accepted: Accepted) -> pd.DataFrame:
     """Count what became of the rows of each file."""
-    records: list[dict[str, Any]] = []
-    for key, one, digest in delivery.files:
-        counts = accepted.counts_of(key.region, key.week, one.file)
-        records.append(
-            {
-                "region": key.region,
-                "week": key.week,
-                "source": contract.source,
-                "file": one.file,
-                "size_bytes": one.size_bytes,
-                "sha256": digest,
-                **counts,
-            }
-        )
+    records = [
+        {
+            "region": key.region,
+            "week": key.week,
+            "source": contract.source,
+            "file": one.file,
+            "size_bytes": one.size_bytes,
+            "sha256": digest,
+            **accepted.counts_of(key.region, key.week, one.file),
+        }
+        for key, one, digest in delivery.files
+    ]
     columns = list(RawFiles.to_schema().columns)
     return RawFiles.validate(as_table(pd.DataFrame(records, columns=columns), RawFiles))
 
@@ -109,63 +108,51 @@ def _write(  # noqa: PLR0917
     keys: Sequence[RegionWeek],
 ) -> dg.MaterializeResult:
     """Write the rows, then the refused ones, then the files: whoever sees a file sees its rows."""
-    extra = {"source": contract.source}
-    by_key = _facts_by_key(files, keys)
-    digests = {key: facts["content_digest"] for key, facts in by_key.items()}
+    files = _of(files, keys)
+    facts = _facts(files, keys)
+    digests = {key.key: str(one["content_digest"]) for key, one in facts.items()}
     receipt = lake.write(
         contract.table,
-        _rows_of(as_table(accepted.table, contract.schema), keys),
+        _of(as_table(accepted.table, contract.schema), keys),
         keys,
         run_id=context.run_id,
-        provenance={"files": _digest(digests.values())},
+        provenance={"files": digests},
         allow_empty=True,
     )
-    for table, rows in (
-        ("quarantine", as_table(accepted.quarantine(contract.source), Quarantine)),
-        ("raw_files", files),
-    ):
+    refused = as_table(accepted.quarantine(contract.source), Quarantine)
+    for table, rows in (("quarantine", _of(refused, keys)), ("raw_files", files)):
         lake.write(
             table,
-            _rows_of(rows, keys),
+            rows,
             keys,
             run_id=context.run_id,
-            extra_keys=extra,
+            extra_keys={"source": contract.source},
             allow_empty=True,
         )
-    refused = int(files["rows_refused"].sum())
-    if refused:
+    n_refused = int(files["rows_refused"].sum())
+    if n_refused:
         context.log.warning(
-            "%s: %d rows refused, see the table quarantine", contract.table, refused
+            "%s: %d rows refused, see the table quarantine", contract.table, n_refused
         )
-    result = report(
-        context,
-        lake,
-        receipt,
-        read={},
-        details={"n_files": len(files), "rows_refused": refused},
-        by_key=by_key,
-    )
+    details = {"n_files": len(files), "rows_refused": n_refused}
+    result = report(context, lake, receipt, read={}, details=details, by_key=facts)
     return result._replace(data_version=dg.DataVersion(_digest(digests.values())))
 
 
-def _facts_by_key(
-    files: pd.DataFrame, keys: Sequence[RegionWeek]
-) -> dict[RegionWeek, dict[str, Any]]:
-    """Say of each region-week which files it had and what became of their rows."""
-    listed: dict[RegionWeek, list[dict[str, Any]]] = {key: [] for key in keys}
+def _facts(files: pd.DataFrame, keys: Sequence[RegionWeek]) -> dict[RegionWeek, dict[str, Any]]:
+    """Say for each region-week which files it came from and what became of their rows."""
+    found: dict[RegionWeek, list[dict[str, Any]]] = {key: [] for key in keys}
     for one in files.to_dict("records"):
-        key = RegionWeek(one["region"], one["week"])
-        listed.get(key, []).append({str(name): value for name, value in one.items()})
-    return {key: _facts(of_key) for key, of_key in listed.items()}
+        found[RegionWeek(one["region"], one["week"])].append({str(k): v for k, v in one.items()})
+    return {key: _facts_of(listed) for key, listed in found.items()}
 
 
-def _facts(files: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    shown = [{name: one[name] for name in ("file", "size_bytes", "sha256")} for one in files]
-    counts = ["rows_read", "rows_accepted", "rows_refused", "rows_duplicate"]
+def _facts_of(files: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    listed = [{name: one[name] for name in ("file", "size_bytes", "sha256")} for one in files]
     return {
-        "files": dg.MetadataValue.json(shown),
+        "files": dg.MetadataValue.json(listed),
         "content_digest": _digest(one["sha256"] for one in files),
-        **{name: sum(one[name] for one in files) for name in counts},
+        **{name: sum(int(one[name]) for one in files) for name in COUNTS},
     }
 
 
@@ -173,7 +160,8 @@ def _digest(parts: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
 
 
-def _rows_of(table: pd.DataFrame, keys: Sequence[RegionWeek]) -> pd.DataFrame:
+def _of(table: pd.DataFrame, keys: Sequence[RegionWeek]) -> pd.DataFrame:
+    """Select the rows of ``keys``."""
     wanted = pd.MultiIndex.from_tuples(keys)
     return table[pd.MultiIndex.from_frame(table[["region", "week"]]).isin(wanted)]
 

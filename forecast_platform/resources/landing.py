@@ -1,12 +1,13 @@
 """The landing area: which files were delivered, and their rows as text under contract names.
 
-Reads; never writes, moves or deletes what a customer delivered. What a value may look like and
-what becomes of a row is in `forecast_platform.schemas`.
+Reads; never writes, moves or deletes what a customer delivered. How a format is read is in
+`formats`, how columns are renamed in `mapping`; what a value may look like and what becomes of a
+row is in `forecast_platform.schemas`.
 """
 
-import csv
 import hashlib
-import io
+import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,27 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv as pacsv
-import pyarrow.json as pajson
-import pyarrow.parquet as pq
 from pydantic import Field
 
-from forecast_platform.errors import BadFile, ColumnsMissing, LandingMissing
+from forecast_platform.errors import BadFile, LandingMissing
 from forecast_platform.partitions import RegionWeek, parse_week, weeks
-from forecast_platform.resources.sources import (
-    Constant,
-    Expression,
-    File,
-    FileFormat,
-    Required,
-    Source,
-    Sources,
-    load_sources,
-)
+from forecast_platform.resources import formats
+from forecast_platform.resources.mapping import map_columns, query
+from forecast_platform.resources.sources import File, Required, Source, Sources, load_sources
 from forecast_platform.schemas.raw import CONTRACTS, DELIVERED_WEEK
-from forecast_platform.vocabulary import WEEK
+from forecast_platform.vocabulary import REGION, WEEK
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -42,10 +34,16 @@ if TYPE_CHECKING:
 DELTALAKE_ONLY: Final = ("azure_", "aws_", "allow_http")
 """Beginnings of storage options that fsspec does not understand."""
 
-MAX_FILE_BYTES: Final = 2 * 1024**3
-"""A larger file is refused: deliver it in parts."""
+MAX_LISTINGS: Final = 32
+"""More folders of a bucket than this are listed in one go from their common parent."""
+
+FILES_AT_ONCE: Final = 64
+"""Files of a bucket that are fetched together."""
 
 ONE_WEEK: Final = pd.Timedelta(weeks=1)
+
+Listed = tuple[str, int, object]
+"""Path below the landing folder, size [bytes], time of change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +117,7 @@ class Landing(dg.ConfigurableResource):
     def files(self) -> list[DeliveredFile]:
         """List every delivered file whose path names its region and week."""
         sources = self.sources().sources
-        listed = self._list("")
+        listed = list(self._list(""))
         found: list[DeliveredFile] = []
         for name, source in sources.items():
             if source.has_week:
@@ -141,97 +139,87 @@ class Landing(dg.ConfigurableResource):
             If the sources file is wrong.
         """
         source = self.source(name)
-        empty = pd.DataFrame(columns=_columns_of(name), dtype="str")
-        empty[WEEK] = empty[WEEK].astype("datetime64[us]")
+        parts = [_no_rows(name)]
+        delivery = Delivery(parts[0].to_pandas())
         if source is None:
-            return Delivery(empty)
-        if source.has_week:
-            return self._read_weekly(name, source, keys, empty)
-        return self._read_of_many_weeks(name, source, keys, empty)
-
-    def _read_weekly(
-        self, name: str, source: Source, keys: Sequence[RegionWeek], empty: pd.DataFrame
-    ) -> Delivery:
-        asked = set(keys)
-        delivery = Delivery(empty)
-        parts: list[pd.DataFrame] = [empty]
-        for one in self._delivered(name, source):
-            for region in _regions_of(one, source, keys):
-                key = RegionWeek(region, one.week) if one.week is not None else None
-                if key is None or key not in asked:
-                    continue
-                try:
-                    content = self._bytes(one.file)
-                    rows = self._mapped(name, source, one, content)
-                except BadFile as error:
-                    delivery.bad[key] = str(error)
-                    continue
-                rows = _of_region(rows, region).assign(region=region, week=one.week)
-                delivery.files.append((key, one, hashlib.sha256(content).hexdigest()))
-                parts.append(rows)
-        delivery.rows = _concat(parts)
-        return delivery
-
-    def _read_of_many_weeks(
-        self, name: str, source: Source, keys: Sequence[RegionWeek], empty: pd.DataFrame
-    ) -> Delivery:
-        delivery = Delivery(empty)
-        parts: list[pd.DataFrame] = [empty]
-        for one in self._delivered(name, source):
-            content = self._bytes(one.file)
+            return delivery
+        asked = dict.fromkeys(keys)
+        keys_of = {one: _keys_of(one, asked) for one in self._delivered(name, source, keys)}
+        tables = {table: self._table(file) for table, file in source.tables.items()}
+        for one, content in self._contents([one for one, own in keys_of.items() if own]):
+            try:
+                if isinstance(content, BadFile):
+                    raise content
+                rows = _rows_of(name, source, one, content, tables)
+                rows, taken = _of_keys(name, source, one, rows, keys_of[one])
+            except BadFile as error:
+                delivery.bad |= dict.fromkeys(keys_of[one], str(error))
+                continue
+            parts.append(rows)
             digest = hashlib.sha256(content).hexdigest()
-            rows = self._mapped(name, source, one, content)
-            rows = rows.assign(week=_known_week(name, source, rows, min(key.week for key in keys)))
-            for region in _regions_of(one, source, keys):
-                of_region = _of_region(rows, region).assign(region=region)
-                for key in (key for key in keys if key.region == region):
-                    of_key = of_region[of_region["week"] == key.week]
-                    if len(of_key):
-                        delivery.files.append((key, one, digest))
-                        parts.append(of_key)
-        delivery.rows = _concat(parts)
+            delivery.files += [(key, one, digest) for key in taken]
+        delivery.rows = pa.concat_tables(parts).to_pandas()
         return delivery
 
-    def _delivered(self, name: str, source: Source) -> list[DeliveredFile]:
-        prefix = source.path.split("{")[0].split("*")[0].rpartition("/")[0]
-        listed = self._list(prefix)
-        if not listed and not self._list(""):
+    def _delivered(
+        self, name: str, source: Source, keys: Sequence[RegionWeek]
+    ) -> list[DeliveredFile]:
+        """List the files that may hold rows of ``keys``, a correction after what it corrects."""
+        listed = [one for prefix in self._prefixes(source, keys) for one in self._list(prefix)]
+        if not listed and next(iter(self._list("")), None) is None:
             raise LandingMissing(
                 f"the landing area {self.uri} is empty or does not exist: deliver files as "
                 f"{source.path}, or name another folder in FORECAST_PLATFORM_LANDING_URI"
             )
-        return sorted(_matching(name, source, listed), key=lambda one: one.file)
+        return sorted(_matching(name, source, listed), key=lambda one: _order(one.file))
 
-    def _mapped(
-        self, name: str, source: Source, one: DeliveredFile, content: bytes
-    ) -> pd.DataFrame:
-        delivered = _as_text(source, one.file, content)
-        if source.query is not None:
-            tables = {"delivered": delivered} | {
-                table: self._table(file) for table, file in source.tables.items()
-            }
-            delivered = _query(source.query, tables, one.file)
-        rows = _map_columns(name, source, delivered, one.file)
-        numbers = range(2, len(rows) + 2)
-        return rows.assign(source_file=one.file, source_row=list(numbers))
+    def _prefixes(self, source: Source, keys: Sequence[RegionWeek]) -> list[str]:
+        """Name the folders to look in: those of the keys alone, not all that was ever delivered."""
+        found = dict.fromkeys(_folder(_path_of(source, key)) for key in keys)
+        if len(found) > MAX_LISTINGS and "://" in self.uri:
+            return [_folder(source.path)]
+        return list(found)
+
+    def _contents(
+        self, files: Sequence[DeliveredFile]
+    ) -> "Iterator[tuple[DeliveredFile, bytes | BadFile]]":
+        """Read files, those of a bucket many at once."""
+        if "://" not in self.uri:
+            yield from ((one, self._bytes_or_error(one)) for one in files)
+            return
+        system, root = self._filesystem()
+        for start in range(0, len(files), FILES_AT_ONCE):
+            some = files[start : start + FILES_AT_ONCE]
+            paths = {one: f"{root.rstrip('/')}/{one.file}" for one in some}
+            small = [paths[one] for one in some if one.size_bytes <= formats.MAX_FILE_BYTES]
+            found: Any = system.cat(small, on_error="return") if small else {}
+            for one in some:
+                yield one, _content(one, found.get(paths[one]))
+
+    def _bytes_or_error(self, one: DeliveredFile) -> "bytes | BadFile":
+        try:
+            return self._bytes(one.file)
+        except BadFile as error:
+            return error
 
     def _table(self, file: File) -> pa.Table:
-        return _as_text(file, file.path, self._bytes(file.path))
+        return formats.read_text(file, file.path, self._bytes(file.path))
 
-    def _list(self, prefix: str) -> list[tuple[str, int, object]]:
-        """List files below ``prefix``: path below the landing folder, size, time of change."""
+    def _list(self, prefix: str) -> Iterator[Listed]:
+        """List files below a folder of the landing area, except hidden ones."""
         if "://" not in self.uri:
-            return list(_list_local(Path(self.uri).expanduser(), prefix))
+            root = Path(self.uri).expanduser()
+            yield from _list_local(root / prefix, f"{prefix}/" if prefix else "")
+            return
         system, root = self._filesystem()
         base = f"{root.rstrip('/')}/{prefix}".rstrip("/")
         try:
-            found: Mapping[str, Any] = system.find(base, detail=True)
+            found: Any = system.find(base, detail=True)
         except FileNotFoundError:
-            return []
-        return [
-            (path[len(root.rstrip("/")) + 1 :], int(info["size"]), _modified(info))
-            for path, info in found.items()
-        ]
+            return
+        for path, info in found.items():
+            if not path.rpartition("/")[2].startswith("."):
+                yield path[len(root.rstrip("/")) + 1 :], int(info["size"]), _modified(info)
 
     def _bytes(self, file: str) -> bytes:
         """Read one file whole.
@@ -241,19 +229,20 @@ class Landing(dg.ConfigurableResource):
         BadFile
             If it lies outside of the landing folder, is too large or has gone.
         """
-        if "://" in self.uri:
-            system, root = self._filesystem()
-            return bytes(system.cat_file(f"{root.rstrip('/')}/{file}"))
-        root_path = Path(self.uri).expanduser().resolve()
-        path = (root_path / file).resolve()
-        if not path.is_relative_to(root_path):
-            raise BadFile(f"{file} leads out of the landing area: deliver the file itself")
         try:
-            if path.stat().st_size > MAX_FILE_BYTES:
-                raise BadFile(f"{file} is larger than {MAX_FILE_BYTES} bytes: deliver it in parts")
+            if "://" in self.uri:
+                system, root = self._filesystem()
+                content: Any = system.cat_file(f"{root.rstrip('/')}/{file}")
+                return bytes(content)
+            root_path = Path(self.uri).expanduser().resolve()
+            path = (root_path / file).resolve()
+            if not path.is_relative_to(root_path):
+                raise BadFile(f"{file} leads out of the landing area: deliver the file itself")
+            if path.stat().st_size > formats.MAX_FILE_BYTES:
+                raise BadFile(_too_large(file))
             return path.read_bytes()
         except OSError as error:
-            raise BadFile(f"{file} cannot be read: {error.strerror}") from error
+            raise BadFile(f"{file} cannot be read: {error.strerror or error}") from error
 
     def _filesystem(self) -> "tuple[AbstractFileSystem, str]":
         from fsspec.core import url_to_fs
@@ -268,11 +257,47 @@ class Landing(dg.ConfigurableResource):
         return system, root
 
 
-def _list_local(root: Path, prefix: str) -> Iterator[tuple[str, int, object]]:
-    for path in (root / prefix).rglob("*"):
-        if path.is_file() and not path.name.startswith("."):
-            stat = path.stat()
-            yield path.relative_to(root).as_posix(), stat.st_size, stat.st_mtime_ns
+def _list_local(folder: Path | str, prefix: str) -> Iterator[Listed]:
+    try:
+        entries = list(os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in entries:
+        path = prefix + entry.name
+        if entry.is_dir(follow_symlinks=False):
+            yield from _list_local(entry.path, f"{path}/")
+        elif not entry.name.startswith(".") and entry.is_file():
+            stat = entry.stat()
+            yield path, stat.st_size, stat.st_mtime_ns
+
+
+def _too_large(file: str) -> str:
+    return f"{file} is larger than {formats.MAX_FILE_BYTES} bytes: deliver it in parts"
+
+
+def _content(one: DeliveredFile, found: object) -> "bytes | BadFile":
+    if one.size_bytes > formats.MAX_FILE_BYTES:
+        return BadFile(_too_large(one.file))
+    if isinstance(found, bytes):
+        return found
+    return BadFile(f"{one.file} cannot be read: {found}")
+
+
+def _path_of(source: Source, key: RegionWeek) -> str:
+    """Fill in where a region-week's files lie."""
+    return source.path.replace("{region}", key.region).replace("{week}", f"{key.week:%Y-%m-%d}")
+
+
+def _folder(path: str) -> str:
+    """Name the deepest folder of a path that holds no wildcard."""
+    return re.split(r"[{*]", path, maxsplit=1)[0].rpartition("/")[0]
+
+
+def _order(file: str) -> tuple[str, list[tuple[int, str]]]:
+    """Sort names as people number them: a.csv, a_2.csv, a_10.csv, and ``a (1).csv`` after a.csv."""
+    folder, _, name = file.rpartition("/")
+    parts = re.split(r"([0-9]+)", name.partition(".")[0])
+    return folder, [(int(part), "") if part.isdigit() else (0, part) for part in parts]
 
 
 def _modified(info: Mapping[str, Any]) -> object:
@@ -296,188 +321,89 @@ def _matching(
         yield DeliveredFile(name, region, week, path, size, modified)
 
 
-def _regions_of(one: DeliveredFile, source: Source, keys: Sequence[RegionWeek]) -> list[str]:
-    """Regions of the run that a file may hold rows of."""
-    regions = sorted({key.region for key in keys})
+def _keys_of(one: DeliveredFile, keys: Mapping[RegionWeek, None]) -> list[RegionWeek]:
+    """Region-weeks of the run that a file may hold rows of."""
+    if one.region is not None and one.week is not None:
+        own = RegionWeek(one.region, one.week)
+        return [own] if own in keys else []
+    return [
+        key for key in keys if one.region in (None, key.region) and one.week in (None, key.week)
+    ]
+
+
+def _rows_of(
+    name: str,
+    source: Source,
+    one: DeliveredFile,
+    content: bytes,
+    tables: Mapping[str, pa.Table],
+) -> pa.Table:
+    """Read the rows of a file under contract names, with their origin."""
+    delivered = formats.read_text(source, one.file, content)
+    if source.query is not None:
+        delivered = query(source.query, {"delivered": delivered, **tables}, one.file)
+    rows = map_columns(name, source, delivered, one.file)
+    n = rows.num_rows
     if one.region is not None:
-        return [one.region] if one.region in regions else []
-    return regions if "region" in source.columns else []
+        rows = _with(rows, REGION, pa.repeat(pa.scalar(one.region, pa.string()), n))
+    rows = rows.append_column("source_file", pa.repeat(pa.scalar(one.file, pa.string()), n))
+    return rows.append_column("source_row", pa.array(np.arange(2, n + 2)))
 
 
-def _of_region(rows: pd.DataFrame, region: str) -> pd.DataFrame:
-    return rows[rows["region"] == region] if "region" in rows.columns else rows
+def _with(rows: pa.Table, name: str, values: Any) -> pa.Table:
+    return (rows.drop_columns(name) if name in rows.column_names else rows).append_column(
+        name, values
+    )
 
 
-def _concat(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    filled = [part for part in parts if len(part)] or list(parts[:1])
-    return pd.concat(filled, ignore_index=True)
+def _of_keys(
+    name: str, source: Source, one: DeliveredFile, rows: pa.Table, keys: Sequence[RegionWeek]
+) -> tuple[pa.Table, list[RegionWeek]]:
+    """Select the rows of ``keys``, and those of ``keys`` that the file counts as delivered for."""
+    if one.week is not None:
+        known = pa.repeat(pa.scalar(one.week.to_pydatetime(), pa.timestamp("us")), rows.num_rows)
+    else:
+        known = pa.array(_known_week(name, source, rows, one.file), pa.timestamp("us"))
+    rows = rows.append_column(WEEK, known).select(_no_rows(name).column_names)
+    if one.week is not None and one.region is not None:
+        return rows, list(keys)
+    places = pd.MultiIndex.from_arrays([rows[REGION].to_pandas(), rows[WEEK].to_pandas()])
+    is_asked = places.isin(pd.MultiIndex.from_tuples(keys))
+    found = set(places[is_asked])
+    taken = keys if one.week is not None else [key for key in keys if tuple(key) in found]
+    return rows.filter(pa.array(is_asked)), list(taken)
 
 
-def _columns_of(name: str) -> list[str]:
+def _no_rows(name: str) -> pa.Table:
     delivered = [DELIVERED_WEEK if one == WEEK else one for one in CONTRACTS[name].kinds]
-    return [*delivered, "region", "week", "source_file", "source_row"]
+    fields = [
+        *(pa.field(column, pa.string()) for column in delivered),
+        pa.field(REGION, pa.string()),
+        pa.field(WEEK, pa.timestamp("us")),
+        pa.field("source_file", pa.string()),
+        pa.field("source_row", pa.int64()),
+    ]
+    return pa.schema(fields).empty_table()
 
 
-def _known_week(
-    name: str, source: Source, rows: pd.DataFrame, first_asked: pd.Timestamp
-) -> pd.Series:
+def _known_week(name: str, source: Source, rows: pa.Table, file: str) -> pd.Series:
     """Week at whose close each row of a file of many weeks was known.
 
-    A row whose date cannot be read belongs to the first week that is asked for, so that it
-    comes before the contract and is refused there.
+    A row whose date cannot be read goes with the row before it: in every run it comes before the
+    contract in the same week, and is refused there.
     """
     contract = CONTRACTS[name]
-    first = parse_week(weeks.get_first_partition_key() or "").as_unit("us")
+    first = pd.Timestamp(source.known_from) if source.known_from is not None else None
     if contract.known_by is None:
-        known = pd.Timestamp(source.known_from).as_unit("us") if source.known_from else first
-        return pd.Series(known, index=rows.index, dtype="datetime64[us]")
-    text = rows[contract.known_by].str.slice(0, 10)
+        known = first or parse_week(weeks.get_first_partition_key() or "")
+        return pd.Series(known, index=range(rows.num_rows), dtype="datetime64[us]")
+    text = rows[contract.known_by].to_pandas().astype("str").str.strip().str.slice(0, 10)
     days = pd.to_datetime(text, format="%Y-%m-%d", errors="coerce").astype("datetime64[us]")
+    if len(days) and days.isna().all():
+        raise BadFile(f"{file}: no row has a date YYYY-MM-DD that tells its week; {_DATE_HELP}")
     mondays = days - pd.to_timedelta(days.dt.dayofweek, unit="D")
-    known = mondays - source.known_weeks_before * ONE_WEEK
-    if source.known_from is not None:
-        known = known.clip(lower=pd.Timestamp(source.known_from))
-    return known.fillna(first_asked).astype("datetime64[us]")
+    known = (mondays - source.known_weeks_before * ONE_WEEK).ffill().bfill()
+    return (known if first is None else known.clip(lower=first)).astype("datetime64[us]")
 
 
-def _as_text(file: File, path: str, content: bytes) -> pa.Table:
-    """Read a file with every value as text.
-
-    Raises
-    ------
-    BadFile
-        If it is not what its format says: truncated, another format, another encoding.
-    """
-    try:
-        content = _unpacked(path, content)
-        return _PARSERS[file.format](file, content)
-    except (pa.ArrowException, ValueError, UnicodeError, OSError, KeyError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadFile(
-            f"{path} cannot be read as {file.format}: {reason}. It may be truncated or of another "
-            "format; nothing of it was taken. Deliver it again"
-        ) from error
-
-
-def _unpacked(path: str, content: bytes) -> bytes:
-    if not path.endswith(".gz"):
-        return content
-    import gzip
-
-    with gzip.open(io.BytesIO(content)) as packed:
-        unpacked = packed.read(MAX_FILE_BYTES + 1)
-    if len(unpacked) > MAX_FILE_BYTES:
-        raise ValueError(f"it unpacks to more than {MAX_FILE_BYTES} bytes")
-    return unpacked
-
-
-def _csv(file: File, content: bytes) -> pa.Table:
-    head = content.split(b"\n", 1)[0].decode(file.encoding).lstrip("\ufeff").strip("\r")
-    if not head:
-        raise ValueError("it is empty, not even a header")
-    names = next(csv.reader([head], delimiter=file.delimiter))
-    if len(set(names)) != len(names):
-        raise ValueError(f"its header names a column twice: {', '.join(names)}")
-    return pacsv.read_csv(
-        io.BytesIO(content),
-        read_options=pacsv.ReadOptions(encoding=file.encoding, use_threads=False),
-        parse_options=pacsv.ParseOptions(delimiter=file.delimiter),
-        convert_options=pacsv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
-        ),
-    )
-
-
-def _parquet(_: File, content: bytes) -> pa.Table:
-    return _stringified(pq.read_table(io.BytesIO(content), page_checksum_verification=True))
-
-
-def _jsonl(_: File, content: bytes) -> pa.Table:
-    return _stringified(pajson.read_json(io.BytesIO(content)))
-
-
-def _excel(file: File, content: bytes) -> pa.Table:
-    sheet = file.sheet if file.sheet is not None else 0
-    frame = pd.read_excel(io.BytesIO(content), sheet_name=sheet, dtype=str, engine="openpyxl")
-    return pa.Table.from_pandas(frame.astype("str"), preserve_index=False)
-
-
-_PARSERS: Final = {
-    FileFormat.CSV: _csv,
-    FileFormat.PARQUET: _parquet,
-    FileFormat.JSONL: _jsonl,
-    FileFormat.EXCEL: _excel,
-}
-
-
-def _stringified(table: pa.Table) -> pa.Table:
-    return table.cast(pa.schema([pa.field(name, pa.string()) for name in table.column_names]))
-
-
-def _map_columns(name: str, source: Source, delivered: pa.Table, path: str) -> pd.DataFrame:
-    """Give delivered columns their contract names.
-
-    Raises
-    ------
-    ColumnsMissing
-        If a delivered column is not there.
-    """
-    wanted = [*CONTRACTS[name].kinds, *(["region"] if "region" in source.columns else [])]
-    mapping = {column: source.columns.get(column, column) for column in wanted}
-    missing = [
-        (column, origin)
-        for column, origin in mapping.items()
-        if isinstance(origin, str) and origin not in delivered.column_names
-    ]
-    absent = [pair for pair in missing if pair[0] not in CONTRACTS[name].nullable]
-    if absent:
-        listed = ", ".join(origin for _, origin in absent)
-        raise ColumnsMissing(
-            f"{path} has no column {listed}; it has {', '.join(delivered.column_names)}. Rename "
-            f"it in the file, or map it under sources.{name}.columns in the sources file"
-        )
-    expressions = {c: o for c, o in mapping.items() if isinstance(o, Expression)}
-    computed = _compute(expressions, delivered, path) if expressions else None
-    columns: dict[str, Any] = {}
-    for column, origin in mapping.items():
-        if isinstance(origin, Constant):
-            columns[column] = pa.array([origin.value] * delivered.num_rows, pa.string())
-        elif isinstance(origin, Expression):
-            columns[column] = computed[column] if computed is not None else None
-        elif origin in delivered.column_names:
-            columns[column] = delivered[origin]
-        else:
-            columns[column] = pa.nulls(delivered.num_rows, pa.string())
-    rows = pa.table(columns).to_pandas().astype("str")
-    return rows.rename(columns={WEEK: DELIVERED_WEEK})
-
-
-def _compute(expressions: Mapping[str, Expression], delivered: pa.Table, path: str) -> pa.Table:
-    listed = ", ".join(
-        f'cast(({one.sql}) as varchar) as "{column}"' for column, one in expressions.items()
-    )
-    return _query(f"select {listed} from delivered", {"delivered": delivered}, path)  # noqa: S608
-
-
-def _query(sql: str, tables: Mapping[str, pa.Table], path: str) -> pa.Table:
-    """Run one SELECT on text tables, in a database that reaches nothing else.
-
-    Raises
-    ------
-    BadFile
-        If the query fails on these rows.
-    """
-    import duckdb
-
-    with duckdb.connect(":memory:", config={"threads": 1}) as connection:
-        for name, table in tables.items():
-            connection.register(name, table)
-        connection.execute("set enable_external_access = false")
-        connection.execute("set lock_configuration = true")
-        try:
-            if len(duckdb.extract_statements(sql)) != 1:
-                raise BadFile(f"{path}: the sources file has more than one SQL statement: {sql}")
-            return _stringified(connection.execute(sql).to_arrow_table())
-        except duckdb.Error as error:
-            first = str(error).splitlines()[0]
-            raise BadFile(f"{path}: the SQL of the sources file fails on it: {first}") from error
+_DATE_HELP: Final = "write dates so, or compute them with {sql: ...} in the sources file"

@@ -4,6 +4,7 @@ Configuration only; files are listed and read in `forecast_platform.resources.la
 a source must hold is in `forecast_platform.schemas.raw`.
 """
 
+import codecs
 import re
 from collections.abc import Mapping
 from datetime import date
@@ -80,6 +81,14 @@ class File(_Strict):
                 f"path {path!r} has {', '.join(sorted(unknown))}: use {{region}}, {{week}}"
             )
         return path
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, encoding: str) -> str:
+        try:
+            return codecs.lookup(encoding).name
+        except LookupError:
+            raise ValueError(f"{encoding!r} is no encoding: use utf-8, latin-1 or cp1252") from None
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
