@@ -67,7 +67,7 @@ def season_of(week: int) -> dict[str, float]:
 
     Examples
     --------
-    >>> round(season_of(0)["year_cos_1"], 2)
+    >>> round(float(season_of(0)["year_cos_1"]), 2)
     0.99
     """
     angle = 2 * np.pi * (monday(week).dayofyear + 3) / DAYS_OF_YEAR
