@@ -131,15 +131,14 @@ def test_stores_are_large_or_small_by_volume_and_have_their_demographics(
     lake: Lake, delivered: Path, sales: pd.DataFrame
 ) -> None:
     stores = lake.read("dim_stores", weeks=[monday(WEEKS[-1])]).set_index("store_id")
-    demographics = pd.read_csv(delivered / "storedemo.csv").set_index("STORE")
-    demographics.index = demographics.index.astype("str")
+    demographics = pd.read_csv(delivered / "storedemo.csv", dtype={"STORE": "str"})
     volume = sales.groupby("store_id")["units"].sum()
 
     assert set(stores.index) == set(map(str, STORES))
     assert set(stores["format"]) == {"large", "small"}
     is_large = stores["format"] == "large"
     assert volume[is_large[is_large].index].min() > volume[is_large[~is_large].index].max()
-    income = np.exp(demographics["INCOME"]).reindex(stores.index)
+    income = np.exp(demographics.set_index("STORE").loc[stores.index, "INCOME"])
     np.testing.assert_allclose(stores["median_income"], income, atol=0.01)
 
 
