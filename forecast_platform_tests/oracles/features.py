@@ -5,11 +5,18 @@ Only what is known at the cutoff is handed to each function. No vectorisation be
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from forecast_platform.forecasting.features.history import History
+
+UNITS = np.array([0.2, 1, 1])
+"""Discount, feature and display that count as one in the regressions."""
+
+KERNEL_UNITS = np.array([0.1, 0.5, 0.5])
+"""Differences of discount, feature and display at which a week is half as similar."""
 
 Series = Mapping[pd.Timestamp, float]
 """Demand by week of one series, without the weeks that have no row [units]."""
@@ -147,14 +154,25 @@ def competition(
     }
 
 
-def responses(history: History, cutoff: pd.Timestamp) -> dict[str, dict[str, np.ndarray]]:
-    """Learn clean levels and lifts of all series and products, without events.
+@dataclass(frozen=True)
+class Learnt:
+    """What the weeks up to a cutoff teach: by series (and week), or by product."""
 
-    Returns
-    -------
-    dict
-        ``level`` by series, ``own`` by series, ``product`` by product.
-    """
+    cutoff: pd.Timestamp
+    product_of: dict[str, str]
+    level: dict[str, dict[pd.Timestamp, float]]
+    adjusted: dict[str, dict[pd.Timestamp, float]]
+    surprise: dict[str, dict[pd.Timestamp, float]]
+    own: dict[str, np.ndarray]
+    product: dict[str, np.ndarray]
+
+    def now(self, unique_id: str) -> float:
+        """Return the clean level of a series at the cutoff."""
+        return list(self.level[unique_id].values())[-1]
+
+
+def learn(history: History, cutoff: pd.Timestamp) -> Learnt:
+    """Learn clean levels and lifts of all series and products week by week, without events."""
     plans = plans_of(history)
     pairs = history.demand[["unique_id", "product_id"]].drop_duplicates()
     product_of = dict(zip(pairs["unique_id"], pairs["product_id"], strict=True))
@@ -162,7 +180,7 @@ def responses(history: History, cutoff: pd.Timestamp) -> dict[str, dict[str, np.
     grams = {name: np.zeros((3, 3)) for name in product_of}
     moments = {name: np.zeros(3) for name in product_of}
     own = {name: np.zeros(3) for name in product_of}
-    adjusted: dict[str, list[float]] = {name: [] for name in product_of}
+    level, adjusted, surprise = ({name: {} for name in product_of} for _ in range(3))
     product: dict[str, np.ndarray] = {}
     for week in _weeks(history.demand["ds"].min(), cutoff):
         for name, demand in demands.items():
@@ -170,19 +188,71 @@ def responses(history: History, cutoff: pd.Timestamp) -> dict[str, dict[str, np.
             moments[name] *= math.exp(-1 / 104)
             if week not in demand:
                 continue
-            state = np.array(state_at(plans, name, week, week)) / [0.2, 1, 1]
+            state = np.array(state_at(plans, name, week, week)) / UNITS
             x = math.log1p(demand[week])
-            if adjusted[name]:
-                surprise = min(max(x - ewma(adjusted[name]), -3), 3)
+            if level[name]:
+                before = list(level[name].values())[-1]
+                surprise[name][week] = min(max(x - before, -3), 3)
                 grams[name] += np.outer(state, state)
-                moments[name] += state * surprise
-            adjusted[name].append(x - float(own[name] @ state))
+                moments[name] += state * surprise[name][week]
+            adjusted[name][week] = x - float(own[name] @ state)
+            level[name][week] = ewma(list(adjusted[name].values()))
         product = _product_lifts(grams, moments, product_of)
         for name in own:
-            prior = product[product_of[name]]
-            own[name] = _ridge(grams[name], moments[name], prior, 4.0)
-    level = {name: np.array(ewma(values)) for name, values in adjusted.items() if values}
-    return {"level": level, "own": own, "product": product}
+            own[name] = _ridge(grams[name], moments[name], product[product_of[name]], 4.0)
+    return Learnt(cutoff, product_of, level, adjusted, surprise, own, product)
+
+
+def trend(learnt: Learnt, members: Sequence[str], weeks: int) -> float:
+    """Return how far the members' last weeks lie from their clean levels, 2 zeros added."""
+    first = learnt.cutoff - pd.Timedelta(weeks=weeks - 1)
+    gaps = []
+    for name in members:
+        recent = [v for ds, v in learnt.adjusted[name].items() if ds >= first]
+        if recent:
+            gaps.append(float(np.mean(recent)) - learnt.now(name))
+    return sum(gaps) / (len(gaps) + 2)
+
+
+def growth_of_last_year(learnt: Learnt, unique_id: str, h: int) -> float:
+    """Return the mean of the three weeks around ds - 52, minus the level at cutoff - 52."""
+    then = learnt.cutoff - pd.Timedelta(weeks=52)
+    around = [learnt.adjusted[unique_id].get(then + pd.Timedelta(weeks=h + k)) for k in (-1, 0, 1)]
+    known = [value for value in around if value is not None]
+    levels_then = [value for ds, value in learnt.level[unique_id].items() if ds <= then]
+    return float(np.mean(known)) - levels_then[-1] if known and levels_then else math.nan
+
+
+def promotion_history(learnt: Learnt, plans: Plans, unique_id: str) -> dict[str, float]:
+    """Return the mean surprise of last year's promotions (one 0 added), and their recent share."""
+    weeks = [learnt.cutoff - pd.Timedelta(weeks=k) for k in range(52)]
+    surprise = learnt.surprise[unique_id]
+    promoted = [w in surprise and is_promo(state_at(plans, unique_id, w, w)) for w in weeks]
+    lifts = [surprise[w] for w, promo in zip(weeks, promoted, strict=True) if promo]
+    recent = promoted[:26] if len(learnt.level[unique_id]) else []
+    return {
+        "promo_level": sum(lifts) / (len(lifts) + 1),
+        "promo_share_26": sum(recent) / 26,
+    }
+
+
+def similar_weeks(learnt: Learnt, plans: Plans, unique_id: str, h: int) -> dict[str, float]:
+    """Return the mean surprise of the year's weeks, weighted by age and likeness to the plan."""
+    ds = learnt.cutoff + pd.Timedelta(weeks=h)
+    wanted = np.array(state_at(plans, unique_id, learnt.cutoff, ds)) / KERNEL_UNITS
+    prior = float(learnt.own[unique_id] @ (wanted * KERNEL_UNITS / UNITS))
+    sums = {"narrow": [0.0, 0.0], "broad": [0.0, 0.0]}
+    for week, surprise in learnt.surprise[unique_id].items():
+        age = (learnt.cutoff - week).days // 7
+        if age < 52:
+            state = np.array(state_at(plans, unique_id, week, week)) / KERNEL_UNITS
+            distance = float(((state - wanted) ** 2).sum())
+            likeness = {"narrow": 1 / (1 + 4 * distance) ** 2, "broad": 1 / (1 + distance)}
+            for name, alike in likeness.items():
+                sums[name][0] += math.exp(-age / 26) * alike * surprise
+                sums[name][1] += math.exp(-age / 26) * alike
+    means = {f"kernel_{n}": (a + 0.5 * prior) / (b + 0.5) for n, (a, b) in sums.items()}
+    return means | {"kernel_weight": math.log1p(sums["narrow"][1])}
 
 
 def _product_lifts(

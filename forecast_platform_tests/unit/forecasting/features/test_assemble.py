@@ -127,20 +127,60 @@ def test_features_of_demand_and_plans_equal_the_oracle(cutoff: pd.Timestamp) -> 
 
 
 def test_learnt_levels_and_lifts_equal_the_oracle() -> None:
-    history, cutoff = with_gaps(a_history(n_stores=2, n_weeks=26)), WEEKS[25]
+    history, cutoff = with_gaps(a_history(n_stores=2, n_weeks=60)), WEEKS[58]
     table = build_features(history, [cutoff], 2)
-    plans, learnt = oracle.plans_of(history), oracle.responses(history, cutoff)
+    plans, learnt = oracle.plans_of(history), oracle.learn(history, cutoff)
 
     for row in table.itertuples():
         ds = cutoff + pd.Timedelta(weeks=row.h)
-        state = np.array(oracle.state_at(plans, row.unique_id, cutoff, ds)) / [0.2, 1, 1]
-        own = float(learnt["own"][row.unique_id] @ state)
-        product = float(learnt["product"][row.product_id] @ state)
-        clean = float(learnt["level"][row.unique_id]) - row.base_level
-        assert row.lift_own == pytest.approx(own, abs=1e-4)
-        assert row.lift_product == pytest.approx(product, abs=1e-4)
-        assert row.clean_level == pytest.approx(clean, abs=1e-4)
-        assert row.expected_promo == pytest.approx(clean + own, abs=1e-4)
+        state = np.array(oracle.state_at(plans, row.unique_id, cutoff, ds)) / oracle.UNITS
+        own = float(learnt.own[row.unique_id] @ state)
+        clean = learnt.now(row.unique_id) - row.base_level
+        wanted = {
+            "lift_own": own,
+            "lift_product": float(learnt.product[row.product_id] @ state),
+            "clean_level": clean,
+            "expected_promo": clean + own,
+            "year_ago": oracle.growth_of_last_year(learnt, row.unique_id, row.h),
+        }
+        wanted |= oracle.promotion_history(learnt, plans, row.unique_id)
+        wanted |= oracle.similar_weeks(learnt, plans, row.unique_id, row.h)
+        assert {name: getattr(row, name) for name in wanted} == pytest.approx(wanted, abs=1e-4)
+
+
+def test_strength_of_related_series_equals_the_oracle() -> None:
+    history, cutoff = with_gaps(a_history(n_stores=5, n_weeks=20)), WEEKS[18]
+    table = build_features(history, [cutoff], 1)
+    learnt = oracle.learn(history, cutoff)
+    names = table["unique_id"].to_numpy()
+
+    for row in table.itertuples():
+        same = {
+            "product": names[table["product_id"] == row.product_id],
+            "store": names[table["store_id"] == row.store_id],
+            "region": names,
+        }
+        wanted = {
+            f"{of}_trend_{weeks}": oracle.trend(learnt, members, weeks)
+            for of, members in same.items()
+            for weeks in (4, 13)
+        }
+        alike = table.loc[table["format"] == row.format, "unique_id"]
+        peers = [learnt.now(n) for n in alike if n in same["product"] and n != row.unique_id]
+        wanted["product_level"] = float(np.mean(peers)) - row.base_level
+        assert {name: getattr(row, name) for name in wanted} == pytest.approx(wanted, abs=1e-4)
+
+
+def test_shoppers_are_standardised_over_the_stores_of_the_snapshot() -> None:
+    history = a_history(n_stores=5)
+    snapshot = history.stores[history.stores["week"] == LAST].set_index("store_id")
+    table = build_features(history, [LAST], 1).drop_duplicates("store_id").set_index("store_id")
+
+    share, income = snapshot["share_college"], np.log1p(snapshot["median_income"])
+
+    for name, values in {"share_college": share, "median_income": income}.items():
+        wanted = (values - values.mean()) / values.std(ddof=0)
+        np.testing.assert_allclose(table[name], wanted[table.index], rtol=1e-4)
 
 
 def test_velocity_equals_the_oracle_and_the_public_function() -> None:
