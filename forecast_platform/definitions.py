@@ -12,6 +12,7 @@ from forecast_platform.automation.jobs import jobs
 from forecast_platform.automation.schedules import build_weekly_forecast_schedule
 from forecast_platform.automation.sensors import build_landing_sensor
 from forecast_platform.resources.conditioning import Conditioning
+from forecast_platform.resources.io_manager import LakeIOManager
 from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.landing import Landing
 from forecast_platform.resources.model_settings import ModelSettings
@@ -41,20 +42,24 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     )
 
 
-def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
+def build_resources(
+    settings: Settings,
+) -> dict[str, dg.ConfigurableResource | dg.ConfigurableIOManager]:
     """Make what assets talk to the outside with."""
     sources_file = str(settings.sources_file) if settings.sources_file else None
+    lake = Lake(
+        uri=settings.lake,
+        storage_options=settings.storage_options,
+        git_commit=settings.code_commit,
+    )
     return {
         "landing": Landing(
             uri=settings.landing,
             storage_options=settings.storage_options,
             sources_file=sources_file,
         ),
-        "lake": Lake(
-            uri=settings.lake,
-            storage_options=settings.storage_options,
-            git_commit=settings.code_commit,
-        ),
+        "lake": lake,
+        "lake_io_manager": LakeIOManager(lake=lake),
         "conditioning": Conditioning(),
         "registry": ModelRegistry(
             tracking_uri=settings.registry, artifacts_uri=settings.registry_artifacts

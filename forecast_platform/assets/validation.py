@@ -8,9 +8,10 @@ import dagster as dg
 import pandas as pd
 
 from forecast_platform.partitions import backfill_policy, region_weeks, region_weeks_of
+from forecast_platform.resources.io_manager import MAY_BE_EMPTY, READ_VERSIONS
 from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.metadata import column_schema
-from forecast_platform.resources.reporting import report, rows_of
+from forecast_platform.resources.reporting import rows_of
 from forecast_platform.schemas.metrics import ALL, ValidationMetrics
 from forecast_platform.schemas.tables import as_table
 from forecast_platform.vocabulary import ENSEMBLE, REGION, SEGMENT, WEEK
@@ -24,9 +25,10 @@ from forecast_platform.vocabulary import ENSEMBLE, REGION, SEGMENT, WEEK
     kinds={"pandas", "deltalake"},
     owners=["team:forecasting"],
     code_version="1",
-    metadata=column_schema(ValidationMetrics),
+    metadata={**column_schema(ValidationMetrics), MAY_BE_EMPTY: True},
+    io_manager_key="lake_io_manager",
 )
-def validation_metrics(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeResult:
+def validation_metrics(context: dg.AssetExecutionContext, lake: Lake) -> dg.Output[pd.DataFrame]:
     """Errors of the ensembles, their members and the historical average on held-out weeks.
 
     All models are scored on the same rows: for each segment, each format and the whole region.
@@ -48,16 +50,11 @@ def validation_metrics(context: dg.AssetExecutionContext, lake: Lake) -> dg.Mate
     ]
     table = as_table(pd.concat(scored), ValidationMetrics)
     read = {"holdout_forecasts": held_out.attrs["version"]}
-    receipt = lake.write(
-        "validation_metrics",
-        table,
-        keys,
-        run_id=context.run_id,
-        provenance=read,
-        allow_empty=True,
-    )
-    details = {"mape": dg.MetadataValue.md(_mapes(table))}
-    return report(context, lake, receipt, read=read, details=details)
+    details = {
+        READ_VERSIONS: dg.MetadataValue.json(read),
+        "mape": dg.MetadataValue.md(_mapes(table)),
+    }
+    return dg.Output(table, metadata=details)
 
 
 def _mapes(table: pd.DataFrame) -> str:

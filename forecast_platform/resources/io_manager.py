@@ -20,6 +20,9 @@ from forecast_platform.resources.lake import Lake
 MAY_BE_EMPTY: Final = "lake/may_be_empty"
 """Definition metadata of an asset some of whose region-weeks have no rows."""
 
+READ_VERSIONS: Final = "read_versions"
+"""Output metadata: version of every table that was read, kept in the commit as its provenance."""
+
 COLUMNS: Final = "lake/columns"
 """Metadata of an ``AssetIn``: the columns to read."""
 
@@ -52,13 +55,16 @@ class LakeIOManager(dg.ConfigurableIOManager):
             obj,
             _keys_of(context),
             run_id=context.run_id,
+            provenance=_versions_read(context),
             allow_empty=bool(context.definition_metadata.get(MAY_BE_EMPTY, False)),
         )
         for key, count in receipt.rows_of.items():
             context.step_context.add_asset_metadata(
                 {"dagster/partition_row_count": count}, context.asset_key, key.key
             )
-        context.add_output_metadata({"lake_version": receipt.version})
+        context.add_output_metadata(
+            {"lake_version": receipt.version, "git_commit": self.lake.git_commit}
+        )
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Read the region-weeks that the run asks of the upstream asset."""
@@ -78,6 +84,11 @@ class LakeIOManager(dg.ConfigurableIOManager):
 def _table_of(key: dg.AssetKey) -> str:
     """Name the table of an asset; the lake refuses what is no name."""
     return "_".join(key.path)
+
+
+def _versions_read(context: dg.OutputContext) -> dict[str, Any]:
+    found = (context.output_metadata or {}).get(READ_VERSIONS, {})
+    return dict(getattr(found, "value", found))
 
 
 def _keys_of(context: dg.OutputContext | dg.InputContext) -> list[RegionWeek]:

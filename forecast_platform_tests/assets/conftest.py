@@ -17,6 +17,7 @@ from forecast_platform.assets.promotion import promotion
 from forecast_platform.assets.training import trained_ensembles
 from forecast_platform.assets.validation import validation_metrics
 from forecast_platform.partitions import RegionWeek
+from forecast_platform.resources.io_manager import LakeIOManager
 from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.model_settings import ModelSettings
 from forecast_platform_tests.fakes import InMemoryRegistry
@@ -48,6 +49,7 @@ class World:
             instance=self.instance,
             resources={
                 "lake": self.lake,
+                "lake_io_manager": LakeIOManager(lake=self.lake),
                 "registry": self.registry,
                 "model_settings": self.settings,
             },

@@ -12,6 +12,7 @@ from forecast_platform.checks.completeness import has_every_model, has_every_ser
 from forecast_platform.checks.contracts import contract_checks
 from forecast_platform.checks.freshness import models_are_fresh
 from forecast_platform.partitions import RegionWeek, region_weeks
+from forecast_platform.resources.io_manager import LakeIOManager
 from forecast_platform_tests.assets.conftest import MODEL_ASSETS, REGION, WEEKS, World
 
 KEY = RegionWeek(REGION, WEEKS[-1])
@@ -33,6 +34,7 @@ def evaluate(world: World, checks, *keys: RegionWeek):
         ],
         resources={
             "lake": world.lake,
+            "lake_io_manager": LakeIOManager(lake=world.lake),
             "registry": world.registry,
             "model_settings": world.settings,
         },

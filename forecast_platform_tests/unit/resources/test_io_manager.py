@@ -9,7 +9,12 @@ import pytest
 
 from forecast_platform.errors import WriteRefused
 from forecast_platform.partitions import RegionWeek, backfill_policy, region_weeks, region_weeks_of
-from forecast_platform.resources.io_manager import COLUMNS, MAY_BE_EMPTY, LakeIOManager
+from forecast_platform.resources.io_manager import (
+    COLUMNS,
+    MAY_BE_EMPTY,
+    READ_VERSIONS,
+    LakeIOManager,
+)
 from forecast_platform.resources.lake import Lake
 
 WEEKS = list(pd.date_range("2024-01-01", periods=3, freq="W-MON").as_unit("us"))
@@ -81,6 +86,32 @@ def test_each_partition_says_its_rows_and_the_run_its_version(lake: Lake):
     assert {one.partition for one in made} == {RegionWeek("north", week).key for week in WEEKS[:2]}
     assert {one.metadata["dagster/partition_row_count"].value for one in made} == {1}
     assert {one.metadata["lake_version"].value for one in made} == {1}
+
+
+def test_a_commit_says_its_run_and_what_was_read(lake: Lake):
+    @dg.asset(partitions_def=region_weeks, io_manager_key="lake_io")
+    def joined() -> dg.Output[pd.DataFrame]:
+        rows = pd.DataFrame([NORTH], columns=["region", "week"]).assign(units=1.0)
+        return dg.Output(rows, metadata={READ_VERSIONS: dg.MetadataValue.json({"units": 7})})
+
+    result = make(lake, [joined], NORTH, NORTH)
+
+    commit = lake.history("joined", 1)[0]
+    assert commit["run_id"] == result.run_id
+    assert commit["provenance"] == {"units": 7}
+    (made,) = result.asset_materializations_for_node("joined")
+    assert made.metadata[READ_VERSIONS].value == {"units": 7}
+    assert made.metadata["git_commit"].value == lake.git_commit
+
+
+def test_a_replaced_region_week_leaves_the_others_as_they_were(lake: Lake):
+    make(lake, [units], NORTH, RegionWeek("south", WEEKS[2]))
+    before = lake.read("units")
+
+    make(lake, [units], SOUTH, SOUTH)
+
+    assert lake.version("units") == 2
+    pd.testing.assert_frame_equal(lake.read("units"), before)
 
 
 def test_a_region_week_without_rows_is_refused_unless_the_asset_says_that_it_may_be(lake: Lake):
