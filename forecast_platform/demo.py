@@ -112,9 +112,14 @@ class Demo:
         """All regions of the demo."""
         return self.size.retailer.regions
 
+    @property
+    def is_delivered(self) -> bool:
+        """Whether all files were landed."""
+        return bool(self._read_marker().get("delivered"))
+
     def deliver(self, on_progress: Callable[[int, int, str], None]) -> None:
         """Simulate the retailer and land its files, unless they are there; register regions."""
-        if not self._read_marker().get("delivered"):
+        if not self.is_delivered:
             landing = Path(self.settings.landing)
             truth = self.settings.home / "truth"
             simulate(self.size.retailer, landing, truth=truth, progress=on_progress)

@@ -5,17 +5,27 @@ that a result can be piped.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
-out = Console()
-err = Console(stderr=True)
+PIPED_WIDTH = 120
+"""Columns of what nobody sees in a terminal: a file, a pipe, a log."""
+
+
+def _console(stream: TextIO, *, stderr: bool) -> Console:
+    return Console(stderr=stderr, width=None if stream.isatty() else PIPED_WIDTH)
+
+
+out = _console(sys.stdout, stderr=False)
+err = _console(sys.stderr, stderr=True)
 
 
 class ExitCode(IntEnum):
@@ -66,3 +76,13 @@ def plain_errors() -> Iterator[None]:
 def is_interactive() -> bool:
     """Whether a person watches: only then are progress bars drawn."""
     return sys.stderr.isatty()
+
+
+def compact_table(names: Sequence[str], numbers: Sequence[str]) -> Table:
+    """Make a table that fits 80 columns: ``names`` at the left, then right-aligned ``numbers``."""
+    table = Table(box=SIMPLE_HEAD, header_style="bold", padding=0, show_edge=False)
+    for position, name in enumerate(names):
+        table.add_column(name, overflow="fold", no_wrap=position > 0)
+    for number in numbers:
+        table.add_column(number, justify="right", no_wrap=True)
+    return table

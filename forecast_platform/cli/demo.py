@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from forecast_platform.cli.console import ExitCode, err, out, plain_errors
+from forecast_platform.cli.console import ExitCode, compact_table, err, out, plain_errors
 from forecast_platform.cli.run import launch_with_progress, report
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ def demo(
 def _deliver(made: "Demo") -> None:
     from forecast_platform.cli.simulate import delivery_progress
 
+    if made.is_delivered:
+        made.deliver(lambda *_: None)
+        return
     size = made.size
     err.print(
         f"[bold]1[/] Delivering {size.weeks} weeks of {size.regions} regions, {size.stores} stores "
@@ -92,7 +95,9 @@ def _show(made: "Demo", seconds: float) -> None:
     out.print(_table(scoreboard(made.lake, made.size.last, made.regions)))
     region = made.regions[0]
     lines = (
-        "Errors are on held-out weeks. MAPE: where actual > 0; RMSE-0: where it is 0 [units].",
+        "Errors are on held-out weeks: MAPE where actual > 0, of the ensemble, its members and the",
+        "historical average; RMSE-0 of rows with actual 0, RMSE-all of all rows [units].",
+        "Models that serve: ensembles that passed the gate + baselines.",
         f"Tables:  {made.settings.lake}   Models: {made.settings.registry}",
         f"Took {seconds:.0f} s.",
         "",
@@ -106,22 +111,18 @@ def _show(made: "Demo", seconds: float) -> None:
 
 
 def _table(board: "pd.DataFrame") -> "Table":
-    from rich.table import Table
-
-    table = Table(header_style="bold")
-    table.add_column("region")
-    for column in (
+    numbers = (
         "MAPE\nensemble",
-        "\nLASSO",
-        "\nnet",
-        "historical\naverage",
+        "MAPE\nLASSO",
+        "MAPE\nnet",
+        "MAPE\naverage",
         "better\nby",
-        "RMSE-0",
-        "RMSE-all",
-        "models\npromoted",
-        "rows\nforecast",
-    ):
-        table.add_column(column, justify="right")
+        "RMSE\n0",
+        "RMSE\nall",
+        "models\nserve",
+        "rows",
+    )
+    table = compact_table(["region"], numbers)
     for region, row in board.iterrows():
         if region == "total":
             table.add_section()
@@ -134,7 +135,7 @@ def _table(board: "pd.DataFrame") -> "Table":
             f"{row['improvement']:.1%}",
             f"{row['rmse_0']:.2f}",
             f"{row['rmse_all']:.2f}",
-            f"{row['ensembles']:.0f} + {row['baselines']:.0f}",
+            f"{row['ensembles']:.0f}+{row['baselines']:.0f}",
             f"{row['rows']:,.0f}",
         )
     return table

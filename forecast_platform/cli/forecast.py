@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from forecast_platform.cli.arguments import choose_regions, names, read_week
-from forecast_platform.cli.console import ExitCode, err, out, plain_errors, refuse, stop
+from forecast_platform.cli.console import (
+    ExitCode,
+    compact_table,
+    err,
+    out,
+    plain_errors,
+    refuse,
+    stop,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,19 +25,14 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Show and export forecasts.")
 
 TABLE: Final = "forecasts"
-SHOWN: Final = (
-    "region",
-    "week",
-    "store_id",
-    "product_id",
-    "h",
-    "ds",
-    "y_hat",
-    "historical_average",
-    "served_by",
-    "model_version",
-    "cutoff",
-)
+SHOWN: Final = ("region", "week", "store_id", "product_id", "ds", "served_by", "cutoff")
+NUMBERS: Final = {
+    "model_version": "version",
+    "h": "h",
+    "y_hat": "y_hat",
+    "historical_average": "average",
+}
+"""Columns at the right and their headings."""
 
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet runs text that begins so as a formula."""
@@ -168,14 +171,13 @@ def _read_region(lake: "Lake", region: str, week: "pd.Timestamp | None") -> "pd.
 
 
 def _print_table(forecasts: "pd.DataFrame") -> None:
-    from rich.table import Table
-
-    table = Table(header_style="bold")
-    numbers = {"h", "y_hat", "historical_average", "model_version"}
-    for column in SHOWN:
-        table.add_column(column, justify="right" if column in numbers else "left")
+    single = [name for name in ("region", "week") if len(forecasts[name].unique()) == 1]
+    if single:
+        err.print(", ".join(f"{name} {_cell(forecasts[name].iloc[0])}" for name in single))
+    names = [name for name in SHOWN if name not in single and name not in NUMBERS]
+    table = compact_table(names, [NUMBERS[name] for name in NUMBERS])
     for _, row in forecasts.iterrows():
-        table.add_row(*(_cell(row[column]) for column in SHOWN))
+        table.add_row(*(_cell(row[column]) for column in (*names, *NUMBERS)))
     out.print(table)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from forecast_platform.cli.arguments import choose_regions, names
-from forecast_platform.cli.console import err, out, plain_errors
+from forecast_platform.cli.console import compact_table, err, out, plain_errors
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -48,8 +48,8 @@ def status(
 ) -> None:
     """Say where every region stands: data, models, forecasts, failures.
 
-    [bold]conditioned[/], [bold]trained[/] and [bold]forecast[/] are the last week of each stage;
-    [bold]champions[/] counts the ensembles that serve, of those that there could be;
+    [bold]data[/], [bold]trained[/] and [bold]forecast[/] are the last week of each stage;
+    [bold]models[/] counts the ensembles that serve, of those that there could be;
     [bold]failover[/] the forecasts of the last week that the historical average had to serve;
     [bold]stale[/] those by a model trained more than 60 days before; [bold]failed[/] the
     region-weeks whose last try failed.
@@ -110,14 +110,8 @@ def _failures(instance: "dg.DagsterInstance") -> dict[str, tuple[str, ...]]:
 
 
 def _print(found: list[RegionStatus]) -> None:
-    from rich.table import Table
-
-    table = Table(header_style="bold")
-    table.add_column("region")
-    for column in ("conditioned", "trained", "champions", "forecast"):
-        table.add_column(column)
-    for column in ("rows", "failover", "stale", "failed"):
-        table.add_column(column, justify="right")
+    names = ["region", "data", "trained", "models", "forecast"]
+    table = compact_table(names, ["rows", "fail-\nover", "stale", "failed"])
     for one in found:
         table.add_row(
             one.region,
