@@ -6,7 +6,7 @@ https://docs.dagster.io/guides/build/partitions-and-backfills/partitioning-asset
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date
 from typing import NamedTuple
 
@@ -104,7 +104,7 @@ def region_weeks_of(
     return keys
 
 
-def by_region(keys: Iterable[RegionWeek]) -> dict[str, Sequence[pd.Timestamp]]:
+def by_region(keys: Iterable[RegionWeek]) -> dict[str, list[pd.Timestamp]]:
     """Group region-weeks into the sorted weeks of each region."""
     grouped: dict[str, list[pd.Timestamp]] = {}
     for region, week in sorted(keys):
