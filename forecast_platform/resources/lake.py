@@ -20,7 +20,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as pads
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import (
+    ColumnProperties,
+    CommitProperties,
+    DeltaTable,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from pydantic import Field
 
@@ -271,6 +277,7 @@ class Lake(dg.ConfigurableResource):
                     predicate=predicate,
                     schema_mode="merge" if fitted.adds_columns else None,
                     commit_properties=commit,
+                    writer_properties=FILE_FORMAT,
                 )
             except CommitFailedError:
                 time.sleep(random.uniform(0.5, 1.5) * 0.05 * 2 ** min(attempt, 5))  # noqa: S311
