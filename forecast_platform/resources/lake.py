@@ -35,6 +35,16 @@ from forecast_platform.partitions import RegionWeek, by_region, parse_region, pa
 from forecast_platform.vocabulary import REGION, WEEK
 
 TABLE_PATTERN: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
+FILE_FORMAT: Final = WriterProperties(
+    compression="LZ4_RAW",
+    default_column_properties=ColumnProperties(dictionary_enabled=False),
+)
+"""One write holds a file open for each region-week, and a dictionary for each of its columns.
+
+Measured on 392 region-weeks of 68 columns: with dictionaries and snappy, the default, 2.3 GB and
+1.5 s; without and with LZ4, 0.4 GB and 0.3 s, in files of the same size (features: 41 MB and 42).
+"""
+
 VALUE_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 """Values of extra keys: they end in folder names and predicates."""
 
