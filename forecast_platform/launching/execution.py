@@ -1,6 +1,5 @@
 """Execute runs in this process and say how they ended. What to run is decided in ``boxes.py``."""
 
-import os
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import dagster as dg
 from forecast_platform.automation.jobs import DATA_GROUPS, condition_data, weekly_forecast
 from forecast_platform.launching.boxes import Box
 from forecast_platform.launching.event_log import open_busy_instance
-from forecast_platform.launching.instance import PID_TAG
+from forecast_platform.launching.instance import PROCESS_TAG, this_process
 
 if TYPE_CHECKING:
     from dagster._core.execution.execute_in_process_result import ExecuteInProcessResult
@@ -88,7 +87,7 @@ def execute(box: Box, instance: dg.DagsterInstance) -> Outcome:
     result = job.execute_in_process(
         instance=instance,
         run_id=box.run_id,
-        tags={**box.tags, PID_TAG: str(os.getpid())},
+        tags={**box.tags, PROCESS_TAG: this_process()},
         asset_selection=_assets_of(defs, box.groups),
         raise_on_error=False,
     )

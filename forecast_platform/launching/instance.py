@@ -4,6 +4,7 @@ Nothing here starts a run. See https://docs.dagster.io/deployment/oss/oss-instan
 """
 
 import os
+import platform
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,8 +18,8 @@ from forecast_platform.partitions import RegionWeek, parse_key, regions
 from forecast_platform.resources.lake import Lake
 from forecast_platform.settings import PROJECT_ROOT, Settings
 
-PID_TAG: Final = "forecast_platform/pid"
-"""Process that executes the run, so that a later launch can tell a lost run from a live one."""
+PROCESS_TAG: Final = "forecast_platform/process"
+"""``<host>:<pid>`` that executes the run, so that a later launch can tell a lost run from a live one."""
 
 MAX_RUNS: Final = 2_000
 """Runs that `failed_region_weeks` looks back."""
@@ -88,20 +89,28 @@ def close_lost_runs(instance: dg.DagsterInstance) -> int:
         How many there were.
     """
     started = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-    lost = [run for run in started if PID_TAG in run.tags and not _is_alive(run.tags[PID_TAG])]
+    lost = [run for run in started if _is_lost(run.tags.get(PROCESS_TAG, ""))]
     for run in lost:
         instance.report_run_failed(run, "Its process ended without a word: killed, or no memory.")
     return len(lost)
 
 
-def _is_alive(pid: str) -> bool:
+def this_process() -> str:
+    """Name this process for `PROCESS_TAG`."""
+    return f"{platform.node()}:{os.getpid()}"
+
+
+def _is_lost(process: str) -> bool:
+    host, _, pid = process.rpartition(":")
+    if host != platform.node() or not pid.isdigit():
+        return False
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
-        return False
-    except PermissionError:
         return True
-    return True
+    except PermissionError:
+        return False
+    return False
 
 
 def failed_region_weeks(instance: dg.DagsterInstance) -> dict[str, tuple[str, ...]]:

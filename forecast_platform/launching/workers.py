@@ -68,6 +68,7 @@ def launch(
     )
     outcomes: list[Outcome] = []
     with pool, dg.DagsterInstance.from_config(str(home)) as instance:
+        close_lost_runs(instance)
         try:
             pending = {pool.submit(execute_chain, chain, str(home)): chain for chain in chains}
             watch = _Watch(instance, [box for chain in chains for box in chain], on_progress)

@@ -1,4 +1,4 @@
-import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -6,13 +6,14 @@ from pathlib import Path
 import dagster as dg
 
 from forecast_platform.launching.instance import (
-    PID_TAG,
+    PROCESS_TAG,
     add_regions,
     close_lost_runs,
     failed_region_weeks,
     open_instance,
     prepare_home,
     registered_regions,
+    this_process,
 )
 from forecast_platform.settings import Settings
 
@@ -70,15 +71,16 @@ def test_an_existing_dagster_yaml_is_left_alone(tmp_path: Path) -> None:
 def test_runs_of_a_process_that_is_gone_are_closed_and_live_ones_are_not(home: Path) -> None:
     with open_instance(Settings(home=home)) as instance:
         started = dg.DagsterRunStatus.STARTED
-        lost = tagged(instance, started, **{PID_TAG: dead_process()})
-        alive = tagged(instance, started, **{PID_TAG: str(os.getpid())})
+        lost = tagged(instance, started, **{PROCESS_TAG: f"{platform.node()}:{dead_process()}"})
+        alive = tagged(instance, started, **{PROCESS_TAG: this_process()})
         daemons = tagged(instance, started)
+        elsewhere = tagged(instance, started, **{PROCESS_TAG: "another-host:1"})
 
         assert close_lost_runs(instance) == 1
 
         status = {run.run_id: run.status for run in instance.get_runs()}
         assert status[lost] is dg.DagsterRunStatus.FAILURE
-        assert status[alive] is status[daemons] is started
+        assert {status[alive], status[daemons], status[elsewhere]} == {started}
 
 
 def test_a_failure_counts_until_a_later_run_succeeds(home: Path) -> None:
