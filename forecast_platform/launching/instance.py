@@ -19,7 +19,7 @@ from forecast_platform.resources.lake import Lake
 from forecast_platform.settings import PROJECT_ROOT, Settings
 
 PROCESS_TAG: Final = "forecast_platform/process"
-"""``<host>:<pid>`` that executes the run, so that a later launch can tell a lost run from a live one."""
+"""``<host>:<pid>`` that executes the run: a later launch can tell a lost run from a live one."""
 
 MAX_RUNS: Final = 2_000
 """Runs that `failed_region_weeks` looks back."""

@@ -99,7 +99,7 @@ def test_a_quoted_value_may_hold_a_newline_and_the_delimiter(folder: Path):
 
 
 def test_packed_csv_is_read(folder: Path):
-    put(folder, gzip.compress(f"{HEADER}\n{ROW}\n".encode()), f"{FOLDER}/s.csv.gz")
+    put(folder, gzip.compress(f"{HEADER}\n{ROW}\n".encode(), mtime=0), f"{FOLDER}/s.csv.gz")
 
     assert rows_in(landing(folder, *of_format("csv", "csv.gz"))) == RIGHT
 
@@ -184,7 +184,7 @@ def whole_parquet(path: Path) -> bytes:
         ("csv", "csv", f"{HEADER}\nZ\xfcrich,P1,2024-03-04,3\n".encode("latin-1")),
         ("csv", "csv", f"{HEADER},week\n{ROW},1\n".encode()),
         ("csv", "csv", b"\x00\x01\x02\xff\xfe" * 50),
-        ("csv", "csv.gz", gzip.compress(f"{HEADER}\n{ROW}\n".encode() * 50)[:-20]),
+        ("csv", "csv.gz", gzip.compress(f"{HEADER}\n{ROW}\n".encode() * 50, mtime=0)[:-20]),
         ("csv", "csv.gz", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03" + b"junk" * 20),
         ("csv", "csv.gz", b"not packed at all"),
         ("parquet", "parquet", b"PAR1"),
