@@ -34,7 +34,7 @@ check: .venv/.installed .venv-sqlfluff/.installed ## Run formatters, linters, ty
 
 fix: .venv/.installed .venv-sqlfluff/.installed ## Format the code and repair what the linters can
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
-	@.venv-sqlfluff/bin/sqlfluff fix --quiet dbt_conditioning
+	@.venv-sqlfluff/bin/sqlfluff fix --quiet dbt_conditioning/models dbt_conditioning/tests
 
 bench: .venv/.installed ## Measure the hot paths against a peer in the same run
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks

@@ -37,7 +37,8 @@ check "who imports whom (import-linter)" "$bin/lint-imports"
 check "types (pyright)" "$bin/pyright"
 check "spelling (codespell)" "$bin/codespell"
 check "dependencies (deptry)" "$bin/deptry" .
-check "SQL (sqlfluff)" .venv-sqlfluff/bin/sqlfluff lint --disable-progress-bar dbt_conditioning
+check "SQL (sqlfluff)" .venv-sqlfluff/bin/sqlfluff lint --disable-progress-bar \
+    dbt_conditioning/models dbt_conditioning/tests dbt_conditioning/macros
 check "dbt project (dbt parse)" dbt_parse
 check "definitions (dagster)" validate_definitions
 check "architecture tests (pytest)" "$bin/python" -m pytest -q forecast_platform_tests/architecture
