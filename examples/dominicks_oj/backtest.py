@@ -14,6 +14,7 @@ from forecast_platform.forecasting.evaluation.metrics import score
 from forecast_platform.forecasting.features.training import training_frame
 from forecast_platform.forecasting.models.ensemble import Ensemble
 from forecast_platform.forecasting.training import RegionModels, TrainingConfig, train_region
+from forecast_platform.resources.demand import read_demand
 from forecast_platform.resources.lake import Lake
 from forecast_platform.settings import get_settings
 from forecast_platform.vocabulary import (
@@ -47,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = _parse(arguments)
     lake = Lake(uri=asked.lake)
     features = lake.read("demand_features", region=asked.region)
-    demand = lake.read("fct_weekly_demand", region=asked.region)
+    last = lake.weeks_of("fct_weekly_demand", asked.region)[-1]
+    demand = read_demand(lake, asked.region, last)
     tables = []
     for number in asked.rounds:
         started = time.perf_counter()

@@ -4,27 +4,19 @@ Only reading and writing: features are computed in `forecast_platform.forecastin
 See https://docs.dagster.io/guides/build/assets.
 """
 
-from collections.abc import Sequence
-
 import dagster as dg
 import pandas as pd
 
 from forecast_platform.partitions import backfill_policy, by_region, region_weeks, region_weeks_of
+from forecast_platform.resources.featuring import MARTS, make_features
 from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.metadata import column_schema
 from forecast_platform.resources.model_settings import ModelSettings
+from forecast_platform.resources.provenance import made_from
 from forecast_platform.resources.reporting import report
+from forecast_platform.resources.snapshot import Snapshot
 from forecast_platform.schemas.features import DemandFeatures
 from forecast_platform.schemas.tables import as_table
-
-MARTS = {
-    "demand": "fct_weekly_demand",
-    "stores": "dim_stores",
-    "products": "dim_products",
-    "weather": "fct_weekly_weather",
-    "events": "fct_weekly_events",
-    "prices": "fct_weekly_prices",
-}
 
 
 @dg.asset(
@@ -48,24 +40,15 @@ def demand_features(
     Grain: one row per region, week (the cutoff), `unique_id` and week ahead `h`.
     """
     keys = region_weeks_of(context)
-    made, read = [], {}
-    for region, weeks in by_region(keys).items():
-        features, versions = _features(lake, region, weeks, model_settings.horizon)
-        made.append(features)
-        read |= versions
+    marts = Snapshot(lake)
+    made = [
+        make_features(marts, region, weeks, model_settings.horizon)
+        for region, weeks in by_region(keys).items()
+    ]
     table = as_table(pd.concat(made), DemandFeatures)
-    receipt = lake.write("demand_features", table, keys, run_id=context.run_id, provenance=read)
+    provenance = made_from(marts.versions)
+    receipt = lake.write(
+        "demand_features", table, keys, run_id=context.run_id, provenance=provenance
+    )
     details = {"n_series": table["unique_id"].nunique(), "n_cutoffs": len(keys)}
-    return report(context, lake, receipt, read=read, details=details)
-
-
-def _features(
-    lake: Lake, region: str, weeks: Sequence[pd.Timestamp], horizon: int
-) -> tuple[pd.DataFrame, dict[str, int]]:
-    from forecast_platform.forecasting.features.assemble import build_features
-    from forecast_platform.forecasting.features.history import History
-
-    marts = {name: lake.read(mart, region=region, until=weeks[-1]) for name, mart in MARTS.items()}
-    features = build_features(History(**marts), weeks, horizon)
-    versions = {MARTS[name]: frame.attrs["version"] for name, frame in marts.items()}
-    return features.assign(region=region), versions
+    return report(context, lake, receipt, read=marts.versions, details=details)

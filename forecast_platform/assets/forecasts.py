@@ -3,14 +3,11 @@
 Loading models and failing over is in `forecast_platform.resources.serving`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 
-from forecast_platform.errors import TableMissing
 from forecast_platform.partitions import (
     RegionWeek,
     backfill_policy,
@@ -18,25 +15,18 @@ from forecast_platform.partitions import (
     region_weeks,
     region_weeks_of,
 )
+from forecast_platform.resources.demand import read_demand
 from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.metadata import column_schema
 from forecast_platform.resources.plots import plot_forecast
+from forecast_platform.resources.provenance import made_from
 from forecast_platform.resources.registry import Registry
 from forecast_platform.resources.reporting import Problems, report
-from forecast_platform.resources.serving import Server, newest_manifest
+from forecast_platform.resources.scoring import score
+from forecast_platform.resources.snapshot import Snapshot
 from forecast_platform.schemas.forecasts import CHAMPION, Forecasts
 from forecast_platform.schemas.tables import as_table
-from forecast_platform.vocabulary import (
-    DS,
-    FORMAT,
-    HISTORICAL_AVERAGE,
-    SEGMENT,
-    STORE_ID,
-    UNIQUE_ID,
-    Y_HAT,
-    H,
-    Y,
-)
+from forecast_platform.vocabulary import DS, HISTORICAL_AVERAGE, SEGMENT, UNIQUE_ID, Y_HAT, Y
 
 PLOTTED_WEEKS = 26
 """Recent actuals in the plot [weeks]."""
@@ -64,62 +54,23 @@ def forecasts(
     Grain: one row per region, week, `unique_id` and week ahead `h`.
     """
     keys = region_weeks_of(context)
-    problems, made, details, read = Problems(), [], {}, {}
+    problems, made, details, tables = Problems(), [], {}, Snapshot(lake)
     for region, weeks in by_region(keys).items():
-        source = _Source(lake, region)
         for key in (RegionWeek(region, week) for week in weeks):
             with problems.of(key):
-                rows = _forecast(key, source, registry)
+                rows = score(key, tables, registry)
                 made += [rows.assign(run_id=context.run_id, git_commit=lake.git_commit)]
                 details[key] = _describe(context, key, rows)
                 if key.week == weeks[-1]:
-                    details[key]["forecast"] = _plot(key, rows, source)
-        read |= source.versions
+                    details[key]["forecast"] = _plot(key, rows, tables)
     if not made:
         problems.raise_any()
-    table = as_table(pd.concat(made), Forecasts)
-    receipt = lake.write("forecasts", table, list(details), run_id=context.run_id, provenance=read)
+    table, read = as_table(pd.concat(made), Forecasts), tables.versions
+    receipt = lake.write(
+        "forecasts", table, list(details), run_id=context.run_id, provenance=made_from(read)
+    )
     problems.raise_any()
     return report(context, lake, receipt, read=read, by_key=details)
-
-
-@dataclass
-class _Source:
-    """Reads what one region's forecasts are made from, and remembers the versions."""
-
-    lake: Lake
-    region: str
-    versions: dict[str, int] = field(default_factory=dict)
-
-    def read(self, table: str, **selection: Any) -> pd.DataFrame:
-        rows = self.lake.read(table, region=self.region, **selection)
-        self.versions[table] = rows.attrs["version"]
-        return rows
-
-    def manifest(self, week: pd.Timestamp) -> dict[str, Mapping[str, Any]]:
-        """Read who serves as of a week; nobody if nothing was ever judged."""
-        if not self.lake.exists("promotion"):
-            return {}
-        return newest_manifest(self.read("promotion", until=week))
-
-
-def _forecast(key: RegionWeek, source: _Source, registry: Registry) -> pd.DataFrame:
-    features = source.read("demand_features", weeks=[key.week])
-    if features.empty:
-        raise TableMissing(f"{key.key} has no rows in demand_features: materialize it first")
-
-    def fit_baseline(form: str) -> Any:
-        from forecast_platform.forecasting.training import fit_baseline
-
-        demand = source.read("fct_weekly_demand", until=key.week)
-        formats = features.drop_duplicates(STORE_ID).set_index(STORE_ID)[FORMAT]
-        return fit_baseline(demand.assign(format=demand[STORE_ID].map(formats)), form)
-
-    server = Server(key.region, key.week, source.manifest(key.week), registry, fit_baseline)
-    rows = server.forecast(features)
-    week = f"{key.week:%Y-%m-%d}"
-    named = f"{key.region}|{week}|" + rows[UNIQUE_ID] + "|" + rows[H].astype(str)
-    return rows.assign(forecast_id=named)
 
 
 def _describe(
@@ -138,10 +89,10 @@ def _describe(
     }
 
 
-def _plot(key: RegionWeek, rows: pd.DataFrame, source: _Source) -> dg.MarkdownMetadataValue:
+def _plot(key: RegionWeek, rows: pd.DataFrame, tables: Snapshot) -> dg.MarkdownMetadataValue:
     """Draw the demand of the whole region before and after the week."""
     since = key.week - pd.Timedelta(weeks=PLOTTED_WEEKS)
-    recent = source.read("fct_weekly_demand", since=since, until=key.week, columns=[DS, Y])
+    recent = read_demand(tables, key.region, key.week, since=since)
     ahead = rows.groupby(DS)[[Y_HAT, HISTORICAL_AVERAGE]].sum()
     return plot_forecast(
         recent.groupby(DS)[Y].sum(),

@@ -19,9 +19,11 @@ from forecast_platform.partitions import (
 from forecast_platform.resources.gate import Gate
 from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.metadata import column_schema
+from forecast_platform.resources.provenance import made_from
 from forecast_platform.resources.registry import Registry
 from forecast_platform.resources.reporting import report, rows_of
 from forecast_platform.resources.serving import newest_manifest
+from forecast_platform.resources.snapshot import Snapshot
 from forecast_platform.schemas.models import PROMOTED, Promotion
 from forecast_platform.schemas.tables import as_table
 
@@ -53,31 +55,33 @@ def promotion(
     """
     keys = region_weeks_of(context)
     regions, weeks = sorted({key.region for key in keys}), sorted({key.week for key in keys})
-    tables = {name: lake.read(name, region=regions, weeks=weeks) for name in READS}
+    snapshot = Snapshot(lake)
+    tables = {name: snapshot.read(name, region=regions, weeks=weeks) for name in READS}
     verdicts: list[pd.DataFrame] = []
     for key in keys:
         trained, scores, holdout = (rows_of(tables[name], key) for name in READS)
-        champions = _champions_before(key, lake, verdicts)
-        verdicts.append(Gate(key, trained, scores, holdout, champions, lake, registry).judge())
-    table = as_table(pd.concat(verdicts), Promotion)
-    read = {name: one.attrs["version"] for name, one in tables.items()}
-    receipt = lake.write("promotion", table, keys, run_id=context.run_id, provenance=read)
+        champions = _champions_before(key, snapshot, verdicts)
+        verdicts.append(Gate(key, trained, scores, holdout, champions, snapshot, registry).judge())
+    table, read = as_table(pd.concat(verdicts), Promotion), snapshot.versions
+    receipt = lake.write(
+        "promotion", table, keys, run_id=context.run_id, provenance=made_from(read)
+    )
     for row in table[table["verdict"] == PROMOTED].itertuples():
         registry.promote(str(row.model_name), int(str(row.champion_version)))
     return report(context, lake, receipt, read=read, details=_details(table))
 
 
 def _champions_before(
-    key: RegionWeek, lake: Lake, made: Sequence[pd.DataFrame]
+    key: RegionWeek, tables: Snapshot, made: Sequence[pd.DataFrame]
 ) -> dict[str, Mapping[str, Any]]:
     """Find who served the region before a week: in the lake, or earlier in this run."""
     earlier = [rows for rows in made if rows["region"].iloc[0] == key.region]
     if earlier:
         return newest_manifest(pd.concat(earlier))
-    if not lake.exists("promotion"):
+    if not tables.exists("promotion"):
         return {}
     until = key.week - pd.Timedelta(weeks=1)
-    return newest_manifest(lake.read("promotion", region=key.region, until=until))
+    return newest_manifest(tables.read("promotion", region=key.region, until=until))
 
 
 def _details(table: pd.DataFrame) -> dict[str, Any]:

@@ -5,7 +5,7 @@ How a model is trained belongs to `forecast_platform.forecasting.training`, wher
 https://docs.dagster.io/guides/observe/asset-freshness-policies.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -13,7 +13,6 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from forecast_platform.errors import TableMissing
 from forecast_platform.partitions import (
     RegionWeek,
     backfill_policy,
@@ -30,12 +29,14 @@ from forecast_platform.resources.packing import (
     metrics_of,
     rows_of_models,
 )
+from forecast_platform.resources.provenance import made_from
+from forecast_platform.resources.region_training import TrainingInputs, read_inputs, train_at
 from forecast_platform.resources.registry import Registry
 from forecast_platform.resources.reporting import Problems, report
+from forecast_platform.resources.snapshot import Snapshot
 from forecast_platform.schemas.metrics import HoldoutForecasts
 from forecast_platform.schemas.models import STALE_AFTER, TRAINED, TrainedEnsembles
 from forecast_platform.schemas.tables import as_table
-from forecast_platform.vocabulary import FORMAT, STORE_ID
 
 
 @dg.asset(
@@ -65,36 +66,19 @@ def trained_ensembles(
     Grain: one row per region, week and model: four ensembles and two baselines.
     """
     keys = region_weeks_of(context)
-    problems, trained, read = Problems(), [], {}
+    problems, trained, tables = Problems(), [], Snapshot(lake)
     for region, weeks in by_region(keys).items():
-        inputs = _read_inputs(lake, region, weeks, model_settings)
-        read |= inputs.versions
+        inputs = read_inputs(tables, region, weeks, model_settings)
         for key in (RegionWeek(region, week) for week in weeks):
             with problems.of(key):
-                trained += [_train(key, inputs, registry, model_settings)]
+                trained += [_train(key, inputs, tables, registry, model_settings)]
     if not trained:
         problems.raise_any()
     for warning in (warning for one in trained for warning in one.warnings):
         context.log.warning(warning)
-    result = _write(context, lake, trained, read)
+    result = _write(context, trained, tables, model_settings)
     problems.raise_any()
     return result
-
-
-@dataclass(frozen=True)
-class _Inputs:
-    """What one region's models of some weeks are made from."""
-
-    features: pd.DataFrame
-    demand: pd.DataFrame
-    versions: dict[str, int]
-    git_commit: str
-
-    @property
-    def tags(self) -> dict[str, str]:
-        """Say in the registry what a model was made from."""
-        versions = {f"version_{table}": str(one) for table, one in self.versions.items()}
-        return {**versions, "git_commit": self.git_commit}
 
 
 @dataclass(frozen=True)
@@ -115,32 +99,17 @@ class _Trained:
         ]
 
 
-def _read_inputs(
-    lake: Lake, region: str, weeks: Sequence[pd.Timestamp], settings: ModelSettings
-) -> _Inputs:
-    since = weeks[0] - pd.Timedelta(weeks=settings.training_weeks)
-    features = lake.read("demand_features", region=region, since=since, until=weeks[-1])
-    demand = lake.read("fct_weekly_demand", region=region, until=weeks[-1])
-    versions = {frame.attrs["table"]: frame.attrs["version"] for frame in (features, demand)}
-    return _Inputs(features, demand, versions, lake.git_commit)
-
-
 def _train(
-    key: RegionWeek, inputs: _Inputs, registry: Registry, settings: ModelSettings
+    key: RegionWeek,
+    inputs: TrainingInputs,
+    tables: Snapshot,
+    registry: Registry,
+    settings: ModelSettings,
 ) -> _Trained:
     from forecast_platform.forecasting.evaluation.scores import score_by_segment
-    from forecast_platform.forecasting.training import TrainingConfig, train_region
 
     started = perf_counter()
-    frame, demand = _known_at(key, inputs, settings)
-    config = TrainingConfig(
-        horizon=settings.horizon,
-        epochs=settings.epochs,
-        seed=settings.seed,
-        threads=settings.threads,
-        min_history_weeks=settings.min_history_weeks,
-    )
-    models = train_region(frame, demand, cutoff=key.week, config=config)
+    models = train_at(key, inputs, settings)
     seconds = perf_counter() - started
     packed = candidates_of(key.region, models)
     logged = registry.log_region_week(
@@ -149,51 +118,42 @@ def _train(
         list(packed.values()),
         metrics=metrics_of(score_by_segment(models.holdout)),
         params=settings.model_dump(),
-        tags={**inputs.tags, "seed": str(settings.seed)},
+        tags=_tags(tables, settings),
     )
     registered = dict(zip(packed, logged, strict=True))
     rows = rows_of_models(key, models, registered, seconds)
     return _Trained(key, rows, holdout_of(key, models), seconds)
 
 
-def _known_at(
-    key: RegionWeek, inputs: _Inputs, settings: ModelSettings
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Cut the region's inputs down to what was known at the close of one week."""
-    from forecast_platform.forecasting.features.training import training_frame
-
-    demand = inputs.demand[inputs.demand["week"] <= key.week]
-    features = inputs.features[inputs.features["week"] <= key.week]
-    if demand.empty or not (features["week"] == key.week).any():
-        raise TableMissing(
-            f"{key.key} has no demand or no features yet: materialize fct_weekly_demand and "
-            "demand_features first"
-        )
-    frame = training_frame(features, demand, key.week, weeks=settings.training_weeks)
-    formats = features.sort_values("week").drop_duplicates(STORE_ID, keep="last")
-    return frame, demand.merge(formats[[STORE_ID, FORMAT]], on=STORE_ID, how="left")
+def _tags(tables: Snapshot, settings: ModelSettings) -> dict[str, str]:
+    """Say in the registry what a model was made from."""
+    versions = {f"version_{table}": str(one) for table, one in tables.versions.items()}
+    return {**versions, "git_commit": tables.lake.git_commit, "seed": str(settings.seed)}
 
 
 def _write(
     context: dg.AssetExecutionContext,
-    lake: Lake,
     trained: Sequence[_Trained],
-    read: Mapping[str, int],
+    tables: Snapshot,
+    settings: ModelSettings,
 ) -> dg.MaterializeResult:
-    keys = [one.key for one in trained]
+    keys, lake = [one.key for one in trained], tables.lake
+    provenance = made_from(tables.versions, settings=settings.model_dump())
     holdout = as_table(pd.concat([one.holdout for one in trained]), HoldoutForecasts)
     lake.write(
         "holdout_forecasts",
         holdout,
         keys,
         run_id=context.run_id,
-        provenance=read,
+        provenance=provenance,
         allow_empty=True,
     )
     table = as_table(pd.concat([one.rows for one in trained]), TrainedEnsembles)
-    receipt = lake.write("trained_ensembles", table, keys, run_id=context.run_id, provenance=read)
+    receipt = lake.write(
+        "trained_ensembles", table, keys, run_id=context.run_id, provenance=provenance
+    )
     by_key = {one.key: _describe(one) for one in trained}
-    return report(context, lake, receipt, read=read, by_key=by_key)
+    return report(context, lake, receipt, read=tables.versions, by_key=by_key)
 
 
 def _describe(one: _Trained) -> dict[str, Any]:

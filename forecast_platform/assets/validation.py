@@ -12,6 +12,7 @@ from forecast_platform.resources.io_manager import MAY_BE_EMPTY, READ_VERSIONS
 from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.metadata import column_schema
 from forecast_platform.resources.reporting import rows_of
+from forecast_platform.resources.snapshot import Snapshot
 from forecast_platform.schemas.metrics import ALL, ValidationMetrics
 from forecast_platform.schemas.tables import as_table
 from forecast_platform.vocabulary import ENSEMBLE, REGION, SEGMENT, WEEK
@@ -39,7 +40,8 @@ def validation_metrics(context: dg.AssetExecutionContext, lake: Lake) -> dg.Outp
     from forecast_platform.forecasting.evaluation.scores import score_by_segment
 
     keys = region_weeks_of(context)
-    held_out = lake.read(
+    tables = Snapshot(lake)
+    held_out = tables.read(
         "holdout_forecasts",
         region=sorted({key.region for key in keys}),
         weeks=sorted({key.week for key in keys}),
@@ -49,9 +51,8 @@ def validation_metrics(context: dg.AssetExecutionContext, lake: Lake) -> dg.Outp
         for key in keys
     ]
     table = as_table(pd.concat(scored), ValidationMetrics)
-    read = {"holdout_forecasts": held_out.attrs["version"]}
     details = {
-        READ_VERSIONS: dg.MetadataValue.json(read),
+        READ_VERSIONS: dg.MetadataValue.json(tables.versions),
         "mape": dg.MetadataValue.md(_mapes(table)),
     }
     return dg.Output(table, metadata=details)

@@ -13,10 +13,10 @@ import pandas as pd
 
 from forecast_platform.errors import CorruptModel
 from forecast_platform.partitions import RegionWeek
-from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.packing import ORIGIN
 from forecast_platform.resources.registry import Registry
 from forecast_platform.resources.serving import load_registered, records
+from forecast_platform.resources.snapshot import Snapshot
 from forecast_platform.schemas.models import (
     BASELINE,
     KEPT_CHAMPION,
@@ -70,7 +70,7 @@ class Gate:
         Rows of `trained_ensembles`, `validation_metrics`, `holdout_forecasts` of ``key``.
     manifest : Mapping[str, Row]
         Newest earlier row of `promotion` of each model name: the champions to beat.
-    lake : Lake
+    tables : Snapshot
         Has the features on which a champion forecasts the held-out weeks.
     registry : Registry
     """
@@ -80,7 +80,7 @@ class Gate:
     scores: pd.DataFrame
     holdout: pd.DataFrame
     manifest: Mapping[str, Row]
-    lake: Lake
+    tables: Snapshot
     registry: Registry
 
     def judge(self) -> pd.DataFrame:
@@ -162,7 +162,7 @@ class Gate:
 
     def _with_champion(self, rows: pd.DataFrame, champion: Any) -> pd.DataFrame:
         """Add the champion's forecasts, made from the features of the same origins."""
-        features = self.lake.read(
+        features = self.tables.read(
             "demand_features", region=self.key.region, weeks=sorted(rows[ORIGIN].unique())
         )
         wanted = rows[[UNIQUE_ID, DS, ORIGIN, Y, ENSEMBLE]].rename(columns={ORIGIN: WEEK})

@@ -16,6 +16,7 @@ import pyarrow as pa
 from forecast_platform.errors import WriteRefused
 from forecast_platform.partitions import RegionWeek, parse_key
 from forecast_platform.resources.lake import Lake
+from forecast_platform.resources.provenance import made_from
 
 MAY_BE_EMPTY: Final = "lake/may_be_empty"
 """Definition metadata of an asset some of whose region-weeks have no rows."""
@@ -55,7 +56,7 @@ class LakeIOManager(dg.ConfigurableIOManager):
             obj,
             _keys_of(context),
             run_id=context.run_id,
-            provenance=_versions_read(context),
+            provenance=made_from(_versions_read(context)),
             allow_empty=bool(context.definition_metadata.get(MAY_BE_EMPTY, False)),
         )
         for key, count in receipt.rows_of.items():

@@ -48,6 +48,9 @@ Measured on 392 region-weeks of 68 columns: with dictionaries and snappy, the de
 VALUE_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 """Values of extra keys: they end in folder names and predicates."""
 
+_TOLD: Final = ("provenance", "region_weeks", "extra_keys")
+"""JSON in the metadata of a commit."""
+
 FSSPEC_ONLY: Final = frozenset({"connection_string"})
 """Storage options that only fsspec understands; see ``Settings.storage_options``."""
 
@@ -188,7 +191,7 @@ class Lake(dg.ConfigurableResource):
         keys : iterable of RegionWeek
             What is replaced.
         run_id : str
-            Who writes; kept in the commit with ``git_commit`` and ``provenance``.
+            Who writes; kept in the commit with ``git_commit``, ``provenance`` and the keys.
         provenance : mapping, optional
             What the rows were made from, as plain JSON values.
         allow_empty : bool, default=False
@@ -213,6 +216,8 @@ class Lake(dg.ConfigurableResource):
                 "run_id": run_id,
                 "git_commit": self.git_commit,
                 "provenance": json.dumps(dict(provenance or {}), sort_keys=True, default=str),
+                "region_weeks": json.dumps(spans_of(replaced)),
+                "extra_keys": json.dumps(extra, sort_keys=True),
             }
         )
         version = self._commit(table, arrow, predicate, commit, list(extra))
@@ -225,16 +230,21 @@ class Lake(dg.ConfigurableResource):
         except TableMissing:
             return None
 
+    def column_names(self, table: str, version: int | None = None) -> list[str]:
+        """Name the columns of a table, in order."""
+        return pa.schema(self._open(table, version).schema().to_arrow()).names
+
     def exists(self, table: str) -> bool:
         """Whether somebody has written the table."""
         return DeltaTable.is_deltatable(self._uri_of(table), self._options)
 
     def history(self, table: str, limit: int | None = None) -> list[dict[str, Any]]:
-        """List commits of a table, the latest first, with run id, git commit and provenance."""
-        return [
-            {**commit, "provenance": json.loads(commit.get("provenance", "{}"))}
-            for commit in self._open(table).history(limit)
-        ]
+        """List commits of a table, the latest first, with run id, git commit and provenance.
+
+        ``region_weeks`` are what a commit replaced, as of `spans_of`; ``extra_keys`` of which
+        values of further partition columns.
+        """
+        return [_read_commit(commit) for commit in self._open(table).history(limit)]
 
     def weeks_of(self, table: str, region: str) -> list[pd.Timestamp]:
         """Weeks of which the table holds rows for a region, in order."""
@@ -323,6 +333,11 @@ class Lake(dg.ConfigurableResource):
         except DeltaError:
             if not self.exists(table):
                 raise
+
+
+def _read_commit(commit: Mapping[str, Any]) -> dict[str, Any]:
+    told = {name: json.loads(commit.get(name, "{}")) for name in _TOLD}
+    return {**commit, **told}
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,6 +432,44 @@ def _checked_keys(table: str, keys: Iterable[RegionWeek]) -> list[RegionWeek]:
     if not checked:
         raise WriteRefused(f"table {table}: no region-week was named, so there is nothing to write")
     return sorted(set(checked))
+
+
+def spans_of(keys: Iterable[RegionWeek]) -> dict[str, list[str]]:
+    """Write region-weeks shortly: for each region its weeks, consecutive ones as ``FROM..TO``.
+
+    Examples
+    --------
+    >>> weeks = pd.date_range("2024-01-01", periods=4, freq="W-MON")
+    >>> spans_of(RegionWeek("north", weeks[number]) for number in (0, 1, 3))
+    {'north': ['2024-01-01..2024-01-08', '2024-01-22']}
+    """
+    return {region: _spans(weeks) for region, weeks in by_region(keys).items()}
+
+
+def _spans(weeks: Sequence[pd.Timestamp]) -> list[str]:
+    spans: list[list[pd.Timestamp]] = []
+    for week in weeks:
+        if spans and week - spans[-1][-1] == pd.Timedelta(weeks=1):
+            spans[-1][1:] = [week]
+        else:
+            spans.append([week])
+    return ["..".join(map(_iso, span)) for span in spans]
+
+
+def is_in_spans(spans: Mapping[str, Sequence[str]], key: RegionWeek) -> bool:
+    """Tell whether `spans_of` wrote down a region-week.
+
+    Examples
+    --------
+    >>> spans = {"north": ["2024-01-01..2024-01-15"]}
+    >>> is_in_spans(spans, RegionWeek("north", pd.Timestamp("2024-01-08")))
+    True
+    """
+    week = f"{key.week:%Y-%m-%d}"
+    return any(
+        span.partition("..")[0] <= week <= (span.partition("..")[2] or span)
+        for span in spans.get(key.region, ())
+    )
 
 
 def _checked_extra(extra: Mapping[str, str]) -> dict[str, str]:

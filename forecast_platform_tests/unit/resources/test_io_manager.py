@@ -98,7 +98,7 @@ def test_a_commit_says_its_run_and_what_was_read(lake: Lake):
 
     commit = lake.history("joined", 1)[0]
     assert commit["run_id"] == result.run_id
-    assert commit["provenance"] == {"units": 7}
+    assert commit["provenance"]["read"] == {"units": 7}
     (made,) = result.asset_materializations_for_node("joined")
     assert made.metadata[READ_VERSIONS].value == {"units": 7}
     assert made.metadata["git_commit"].value == lake.git_commit

@@ -1,0 +1,68 @@
+"""Features of one region, from the marts as they were known.
+
+Only what is read for which cutoff; features are computed in
+`forecast_platform.forecasting.features`, and their table is written by the asset.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import pandas as pd
+
+from forecast_platform.resources.demand import DEMAND, read_demand_history
+from forecast_platform.resources.snapshot import Snapshot
+
+MARTS: Final = {
+    "demand": DEMAND,
+    "stores": "dim_stores",
+    "products": "dim_products",
+    "weather": "fct_weekly_weather",
+    "events": "fct_weekly_events",
+    "prices": "fct_weekly_prices",
+}
+"""Tables that features are made from, by their part in a `History`."""
+
+
+def make_features(
+    marts: Snapshot, region: str, weeks: Sequence[pd.Timestamp], horizon: int
+) -> pd.DataFrame:
+    """Make the features of a region at some cutoffs.
+
+    Cutoffs between which demand was corrected are made apart from one another, so that none sees
+    a correction that was known later. Each such group costs a pass over the history.
+
+    Parameters
+    ----------
+    marts : Snapshot
+        Where `MARTS` are read.
+    region : str
+    weeks : sequence of pandas.Timestamp
+        Cutoffs.
+    horizon : int
+        Weeks ahead [weeks].
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `build_features`, in order of the cutoffs.
+
+    Raises
+    ------
+    TableMissing
+        If nobody has written one of `MARTS`.
+    """
+    from forecast_platform.forecasting.features.assemble import build_features
+    from forecast_platform.forecasting.features.history import History
+
+    last = max(weeks)
+    others = {
+        part: marts.read(table, region=region, until=last)
+        for part, table in MARTS.items()
+        if table != DEMAND
+    }
+    history = read_demand_history(marts, region, last)
+    made = [
+        build_features(History(history.known_at(group[-1]), **others), group, horizon)
+        for group in history.between_corrections(weeks)
+    ]
+    return pd.concat(made, ignore_index=True).assign(region=region)
