@@ -11,9 +11,9 @@ from forecast_platform import assets, checks
 from forecast_platform.automation.jobs import jobs
 from forecast_platform.automation.schedules import build_weekly_forecast_schedule
 from forecast_platform.automation.sensors import build_landing_sensor
+from forecast_platform.resources.as_of import LandingAsOf, build_lake
 from forecast_platform.resources.conditioning import Conditioning
 from forecast_platform.resources.io_manager import LakeIOManager
-from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.landing import Landing
 from forecast_platform.resources.model_settings import ModelSettings
 from forecast_platform.resources.registry import ModelRegistry
@@ -27,16 +27,19 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     ----------
     settings : Settings
         Where the data is and how models are trained. Schedules and sensors start switched on
-        except in the ``local`` deployment.
+        except in the ``local`` deployment; as of a past time there are none.
     """
     unattended = settings.deployment is not Deployment.LOCAL
+    is_now = settings.as_of is None
     look_every = settings.landing_interval_seconds
     return dg.Definitions(
         assets=dg.load_assets_from_package_module(assets, include_specs=True),
         asset_checks=dg.load_asset_checks_from_package_module(checks),
         jobs=jobs,
-        schedules=[build_weekly_forecast_schedule(running=unattended)],
-        sensors=[build_landing_sensor(running=unattended, every_seconds=look_every)],
+        schedules=[build_weekly_forecast_schedule(running=unattended)] if is_now else [],
+        sensors=[build_landing_sensor(running=unattended, every_seconds=look_every)]
+        if is_now
+        else [],
         resources=build_resources(settings),
         executor=dg.in_process_executor,
     )
@@ -47,13 +50,9 @@ def build_resources(
 ) -> dict[str, dg.ConfigurableResource | dg.ConfigurableIOManager]:
     """Make what assets talk to the outside with."""
     sources_file = str(settings.sources_file) if settings.sources_file else None
-    lake = Lake(
-        uri=settings.lake,
-        storage_options=settings.storage_options,
-        git_commit=settings.code_commit,
-    )
+    lake = build_lake(settings)
     return {
-        "landing": Landing(
+        "landing": (Landing if settings.as_of is None else LandingAsOf)(
             uri=settings.landing,
             storage_options=settings.storage_options,
             sources_file=sources_file,

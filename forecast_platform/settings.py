@@ -4,8 +4,9 @@ Nothing else in the package reads the environment. Every variable is named
 ``FORECAST_PLATFORM_<FIELD>``, for example ``FORECAST_PLATFORM_LAKE_URI``.
 """
 
+import os
 import subprocess
-from datetime import date
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -76,6 +77,20 @@ class Settings(BaseSettings):
         default="", description="Commit the code was built from; default asks git once."
     )
 
+    as_of: datetime | None = Field(
+        default=None,
+        description="A past time, such as 2024-03-20T06:00Z: tables are read as they were then, "
+        "and what is made goes below <home>/as_of, with a registry and Dagster's records of its "
+        "own.",
+    )
+
+    @field_validator("as_of")
+    @classmethod
+    def _is_in_utc(cls, value: datetime | None) -> datetime | None:
+        if value is None:
+            return None
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
+
     @field_validator("first_week")
     @classmethod
     def _is_monday(cls, value: date) -> date:
@@ -90,18 +105,28 @@ class Settings(BaseSettings):
 
     @property
     def lake(self) -> str:
-        """Folder or URI of the Delta tables."""
+        """Folder or URI of the Delta tables; of the current ones also as of a past time."""
         return self.lake_uri or str(self.home / "lake")
+
+    @property
+    def state_home(self) -> Path:
+        """Folder of what runs leave behind: ``home``, or one of its own for a past time."""
+        if self.as_of is None:
+            return self.home
+        fraction = f".{self.as_of:%f}" if self.as_of.microsecond else ""
+        return self.home / "as_of" / f"{self.as_of:%Y%m%dT%H%M%S}{fraction}Z"
 
     @property
     def registry(self) -> str:
         """MLflow tracking and registry URI."""
-        return self.registry_uri or f"sqlite:///{self.home / 'registry' / 'mlflow.db'}"
+        named = "" if self.as_of else self.registry_uri
+        return named or f"sqlite:///{self.state_home / 'registry' / 'mlflow.db'}"
 
     @property
     def registry_artifacts(self) -> str:
         """Root of the registered model files."""
-        return self.registry_artifacts_uri or str(self.home / "registry" / "artifacts")
+        named = "" if self.as_of else self.registry_artifacts_uri
+        return named or str(self.state_home / "registry" / "artifacts")
 
     @property
     def code_commit(self) -> str:
@@ -124,3 +149,10 @@ def _git_commit() -> str:
 def get_settings() -> Settings:
     """Read the environment once."""
     return Settings()
+
+
+def go_back_to(as_of: datetime) -> Settings:
+    """Put this process, and those that it starts, back to a past time, and return its settings."""
+    os.environ["FORECAST_PLATFORM_AS_OF"] = as_of.isoformat()
+    get_settings.cache_clear()
+    return get_settings()

@@ -14,11 +14,36 @@ if TYPE_CHECKING:
 ALL: Final = "all"
 
 
-def last_closed_week() -> "pd.Timestamp":
-    """Ask the clock which week was the last to close: the one place of the command line."""
+def last_closed_week(as_of: datetime | None = None) -> "pd.Timestamp":
+    """Say which week was the last to close: at a past time, or now."""
     from forecast_platform.automation.schedules import last_complete_week
 
-    return last_complete_week(datetime.now(UTC))  # noqa: TID251 - asked once, then passed on
+    return last_complete_week(as_of or _now())
+
+
+def _now() -> datetime:
+    """Ask the clock: the one place of the command line."""
+    return datetime.now(UTC)  # noqa: TID251 - asked once, then passed on
+
+
+def read_time(text: str) -> datetime:
+    """Read a past time; one without a time zone is in UTC.
+
+    Raises
+    ------
+    UnknownWeek
+        If it is no time, or lies ahead: what will be known is not known.
+    """
+    try:
+        time = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise UnknownWeek(
+            f"{text!r} is not a time: write --as-of 2024-03-20T06:00Z, in UTC"
+        ) from None
+    time = (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    if time > _now():
+        raise UnknownWeek(f"{time:%Y-%m-%d %H:%M}Z lies ahead: --as-of takes a past time")
+    return time
 
 
 def names(values: Sequence[str] | None) -> list[str]:
@@ -66,7 +91,7 @@ def choose_weeks(week: str | None, span: str | None, settings: "Settings") -> "l
     if week and span:
         raise UnknownWeek("give --week for one week or --weeks for a range, not both")
     if not week and not span:
-        return [last_closed_week()]
+        return [last_closed_week(settings.as_of)]
     first, _, last = (span or "").partition("..") if span else (str(week), "", str(week))
     if not last:
         raise UnknownWeek(f"{span!r} is not a range: write --weeks 2024-01-01..2024-03-04")
@@ -89,7 +114,7 @@ def read_week(text: str, settings: "Settings") -> "pd.Timestamp":
         monday = parse_week(text.strip())
     except ValueError as error:
         raise UnknownWeek(str(error)) from None
-    closed = last_closed_week()
+    closed = last_closed_week(settings.as_of)
     if monday > closed:
         raise UnknownWeek(
             f"the week of {monday:%Y-%m-%d} is not over: the last one that closed is "

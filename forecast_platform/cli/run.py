@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from forecast_platform.cli.arguments import choose_regions, choose_weeks, names
+from forecast_platform.cli.arguments import choose_regions, choose_weeks, names, read_time
 from forecast_platform.cli.console import ExitCode, err, is_interactive, plain_errors, refuse
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from forecast_platform.launching.boxes import Box
     from forecast_platform.launching.execution import Outcome, Problem
     from forecast_platform.launching.workers import Progress
+    from forecast_platform.settings import Settings
+
+RAW: Final = "raw"
 
 MAX_SHOWN: Final = 3
 """Partitions named for one failed check; the rest is counted."""
@@ -39,6 +42,12 @@ def run(
         list[str] | None,
         typer.Option(help="Stages to run; [b]data[/] and [b]models[/] stand for several."),
     ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of", help="A past time in UTC, such as 2024-03-20T06:00Z: what was known then."
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option(help="Processes.", min=1, max=64)] = 2,
 ) -> None:
     """Take regions and weeks through the stages, and say what failed and why.
@@ -47,9 +56,15 @@ def run(
     forecasting ([bold]models[/]). Running a region-week again replaces what it wrote before,
     nothing else. Ranges of data run as few large runs; models run one region-week at a time.
 
+    With [bold]--as-of[/] every table is read as it was at that time, the raw ones too; what is
+    made goes into an overlay below the home, with a registry of its own, and nothing current
+    changes.
+
     [bold]Examples[/]
 
     forecast-platform run --region north_texas --week 2024-12-30
+
+    forecast-platform run --region north_texas --week 2024-12-30 --as-of 2025-01-07T06:00Z
 
     forecast-platform run --select data --weeks 2023-12-04..2024-12-30
 
@@ -61,26 +76,34 @@ def run(
         prepare_home,
         registered_regions,
     )
-    from forecast_platform.settings import get_settings
+    from forecast_platform.settings import get_settings, go_back_to
 
-    settings = get_settings()
     with plain_errors():
+        settings = go_back_to(read_time(as_of)) if as_of else get_settings()
+        groups = _groups(names(select), is_past=settings.as_of is not None)
         with open_instance(settings) as instance:
             order = registered_regions(instance)
         wanted = choose_regions(names(region), order)
         mondays = choose_weeks(week, weeks, settings)
-        chains = plan(order, wanted, mondays, _groups(names(select)), chains=workers)
+        chains = plan(order, wanted, mondays, groups, chains=workers)
         outcomes = launch_with_progress(chains, prepare_home(settings), workers)
     report(outcomes)
+    if settings.as_of is not None:
+        _print_overlay(settings)
     if not all(outcome.succeeded for outcome in outcomes):
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _groups(asked: Sequence[str]) -> list[str]:
-    """Turn stage names into asset groups, in order."""
+def _groups(asked: Sequence[str], *, is_past: bool = False) -> list[str]:
+    """Turn stage names into asset groups, in order; as of a past time nothing is taken in."""
     from forecast_platform.automation.jobs import DATA_GROUPS, FORECAST_GROUPS
     from forecast_platform.launching.boxes import MODEL_GROUPS
 
+    if is_past and RAW in asked:
+        refuse(
+            "delivered files have no versions, so the stage raw cannot be run as of a past time: "
+            "the raw tables of that time are read from the lake"
+        )
     short = {"data": DATA_GROUPS, "models": MODEL_GROUPS, "all": FORECAST_GROUPS}
     chosen = {group for name in asked for group in short.get(name, (name,))}
     unknown = sorted(chosen - set(FORECAST_GROUPS))
@@ -89,7 +112,19 @@ def _groups(asked: Sequence[str]) -> list[str]:
             f"no stage is called {', '.join(map(repr, unknown))}; there are "
             f"{', '.join(FORECAST_GROUPS)}, and data, models for several"
         )
-    return [group for group in FORECAST_GROUPS if not chosen or group in chosen]
+    possible = [group for group in FORECAST_GROUPS if not (is_past and group == RAW)]
+    return [group for group in possible if not chosen or group in chosen]
+
+
+def _print_overlay(settings: "Settings") -> None:
+    """Say where the answers of a past time are, and how to look at them."""
+    err.print(
+        f"As of {settings.as_of:%Y-%m-%d %H:%M:%S}Z, in {settings.state_home}; nothing current "
+        f"was changed. Look at it: FORECAST_PLATFORM_AS_OF={settings.as_of:%Y-%m-%dT%H:%M:%S.%fZ} "
+        "forecast-platform forecast show",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def launch_with_progress(

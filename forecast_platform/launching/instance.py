@@ -15,6 +15,7 @@ import dagster as dg
 import pandas as pd
 
 from forecast_platform.partitions import RegionWeek, parse_key, regions
+from forecast_platform.resources.as_of import build_lake
 from forecast_platform.resources.lake import Lake
 from forecast_platform.settings import PROJECT_ROOT, Settings
 
@@ -30,18 +31,20 @@ _INSTANCE_FILE = PROJECT_ROOT / "deploy" / "local" / "dagster.yaml"
 
 @contextmanager
 def open_instance(settings: Settings, home: Path | None = None) -> Iterator[dg.DagsterInstance]:
-    """Open the Dagster instance of the command line, made at the first use."""
+    """Open the Dagster instance of the command line, made at the first use.
+
+    That of a past time has the regions of the current one.
+    """
     with dg.DagsterInstance.from_config(str(prepare_home(settings, home))) as instance:
+        if settings.as_of is not None and home is None:
+            with open_instance(settings.model_copy(update={"as_of": None})) as current:
+                add_regions(instance, registered_regions(current))
         yield instance
 
 
 def open_lake(settings: Settings) -> Lake:
     """Open the lake without loading the definitions, which takes seconds."""
-    return Lake(
-        uri=settings.lake,
-        storage_options=settings.storage_options,
-        git_commit=settings.code_commit,
-    )
+    return build_lake(settings)
 
 
 def prepare_home(settings: Settings, home: Path | None = None) -> Path:
@@ -62,6 +65,8 @@ def prepare_home(settings: Settings, home: Path | None = None) -> Path:
 
 def dagster_home(settings: Settings) -> Path:
     """Return ``DAGSTER_HOME``, which is Dagster's own variable, or the default below ``home``."""
+    if settings.as_of is not None:
+        return settings.state_home / "dagster_home"
     named = os.environ.get("DAGSTER_HOME")  # noqa: TID251 - Dagster's variable, not ours
     return Path(named) if named else settings.home / "dagster_home"
 
