@@ -44,7 +44,7 @@ def judge_freshness(
     >>> judge_freshness(weeks, weeks[-1] + pd.Timedelta(weeks=4), every_week=False).passed
     False
     """
-    known = pd.DatetimeIndex(delivered).unique().sort_values()
+    known = pd.DatetimeIndex(list(delivered)).unique().sort_values()
     known = known[known <= week]
     if known.empty:
         return not_judged(IS_FRESH, "it was never delivered")

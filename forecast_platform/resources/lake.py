@@ -211,17 +211,64 @@ class Lake(dg.ConfigurableResource):
         arrow = to_arrow(rows)
         rows_of = _count(table, arrow, replaced, extra, allow_empty=allow_empty)
         predicate = _predicate(replaced, extra)
-        commit = CommitProperties(
+        commit = self._describe(run_id, provenance, replaced, extra)
+        version = self._commit(table, arrow, predicate, commit, list(extra))
+        return WriteReceipt(table, version, arrow.num_rows, rows_of)
+
+    def append(
+        self,
+        table: str,
+        rows: pd.DataFrame | pa.Table,
+        *,
+        run_id: str,
+        partition_by: Sequence[str] = (),
+    ) -> WriteReceipt:
+        """Add rows to what is there, in one commit; writers at the same time all get through.
+
+        Parameters
+        ----------
+        table : str
+            Name of the table; it is made when it does not exist.
+        rows : pandas.DataFrame or pyarrow.Table
+            Must hold ``region`` and ``week``, and the columns of ``partition_by``.
+        run_id : str
+            Who writes; kept in the commit with ``git_commit`` and the region-weeks.
+        partition_by : sequence of str, optional
+            Further partition columns of a table that is made.
+
+        Raises
+        ------
+        WriteRefused
+            If there is no row, or a column changed its type.
+        WriteConflict
+            If other writers kept winning.
+        """
+        arrow = to_arrow(rows)
+        places = arrow.select([REGION, WEEK]).group_by([REGION, WEEK]).aggregate([])
+        added = [RegionWeek(one[REGION], pd.Timestamp(one[WEEK])) for one in places.to_pylist()]
+        keys = _checked_keys(table, added)
+        rows_of = _count(table, arrow, keys, {}, allow_empty=False)
+        commit = self._describe(run_id, None, keys, {})
+        version = self._commit(table, arrow, None, commit, list(partition_by))
+        return WriteReceipt(table, version, arrow.num_rows, rows_of)
+
+    def _describe(
+        self,
+        run_id: str,
+        provenance: Mapping[str, Any] | None,
+        keys: Sequence[RegionWeek],
+        extra: Mapping[str, str],
+    ) -> CommitProperties:
+        """Say in the commit who wrote which region-weeks, from what."""
+        return CommitProperties(
             custom_metadata={
                 "run_id": run_id,
                 "git_commit": self.git_commit,
                 "provenance": json.dumps(dict(provenance or {}), sort_keys=True, default=str),
-                "region_weeks": json.dumps(spans_of(replaced)),
-                "extra_keys": json.dumps(extra, sort_keys=True),
+                "region_weeks": json.dumps(spans_of(keys)),
+                "extra_keys": json.dumps(dict(extra), sort_keys=True),
             }
         )
-        version = self._commit(table, arrow, predicate, commit, list(extra))
-        return WriteReceipt(table, version, arrow.num_rows, rows_of)
 
     def version(self, table: str) -> int | None:
         """Latest version of a table, or None if there is no such table."""
@@ -282,10 +329,11 @@ class Lake(dg.ConfigurableResource):
         self,
         table: str,
         rows: pa.Table,
-        predicate: str,
+        predicate: str | None,
         commit: CommitProperties,
         extra: Sequence[str],
     ) -> int:
+        """Replace what fits the predicate; without one, add to what is there."""
         for attempt in range(self.max_tries):
             target = self._open_or_create(table, rows.schema, extra)
             fitted = _fit(table, rows, target)
@@ -293,7 +341,7 @@ class Lake(dg.ConfigurableResource):
                 write_deltalake(
                     target,
                     fitted.rows,
-                    mode="overwrite",
+                    mode="append" if predicate is None else "overwrite",
                     predicate=predicate,
                     schema_mode="merge" if fitted.adds_columns else None,
                     commit_properties=commit,

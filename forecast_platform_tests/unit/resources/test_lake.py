@@ -417,3 +417,34 @@ def test_a_writer_that_is_killed_leaves_a_whole_table(tmp_path: Path):
     assert len(read) == 2000 * len(keys)
     assert len(set(read["y"])) == 1
     assert write(lake, *keys, y=0).rows == 2 * len(keys)
+
+
+def test_appended_rows_are_added_to_those_that_are_there(lake: Lake):
+    key, other = RegionWeek("north", WEEKS[0]), RegionWeek("south", WEEKS[1])
+
+    lake.append(TABLE, rows_for(key, y=1.0), run_id="first")
+    receipt = lake.append(TABLE, rows_for(key, other, y=2.0), run_id="second")
+
+    assert sorted(lake.read(TABLE, region="north")["y"]) == [1.0, 1.0, 2.0, 2.0]
+    assert receipt.rows_of == {key: 2, other: 2}
+    assert lake.history(TABLE, 1)[0]["run_id"] == "second"
+    with pytest.raises(WriteRefused, match="no region-week"):
+        lake.append(TABLE, rows_for(), run_id="third")
+
+
+def _append(uri: str, n: int) -> None:
+    lake = Lake(uri=uri)
+    for i in range(5):
+        lake.append(TABLE, rows_for(RegionWeek("north", WEEKS[0]), y=n * 10 + i, n=1), run_id="r")
+
+
+def test_processes_that_append_at_once_lose_no_row(tmp_path: Path):
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=_append, args=(str(tmp_path / "lake"), n)) for n in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+
+    found = Lake(uri=str(tmp_path / "lake")).read(TABLE)["y"]
+    assert sorted(found) == [n * 10.0 + i for n in range(4) for i in range(5)]
