@@ -165,7 +165,13 @@ class Lake(dg.ConfigurableResource):
         names = (
             list(columns) if columns is not None else pa.schema(source.schema().to_arrow()).names
         )
-        rows = _in_order(dataset).to_table(columns=names)
+        try:
+            rows = _in_order(dataset).to_table(columns=names)
+        except FileNotFoundError as error:
+            raise TableMissing(
+                f"version {source.version()} of table {table} can no longer be read, its files were "
+                f"vacuumed: old versions are kept for {self.audit_days} days"
+            ) from error
         return rows.replace_schema_metadata({"table": table, "version": str(source.version())})
 
     def write(
@@ -338,15 +344,7 @@ class Lake(dg.ConfigurableResource):
             target = self._open_or_create(table, rows.schema, extra)
             fitted = _fit(table, rows, target)
             try:
-                write_deltalake(
-                    target,
-                    fitted.rows,
-                    mode="append" if predicate is None else "overwrite",
-                    predicate=predicate,
-                    schema_mode="merge" if fitted.adds_columns else None,
-                    commit_properties=commit,
-                    writer_properties=FILE_FORMAT,
-                )
+                _write_once(target, fitted, predicate, commit)
             except CommitFailedError:
                 time.sleep(random.uniform(0.5, 1.5) * 0.05 * 2 ** min(attempt, 5))  # noqa: S311
             else:
@@ -392,6 +390,31 @@ def _read_commit(commit: Mapping[str, Any]) -> dict[str, Any]:
 class _Fitted:
     rows: pa.Table
     adds_columns: bool
+
+
+def _write_once(
+    target: DeltaTable, fitted: _Fitted, predicate: str | None, commit: CommitProperties
+) -> None:
+    schema_mode = "merge" if fitted.adds_columns else None
+    if predicate is None:
+        write_deltalake(
+            target,
+            fitted.rows,
+            mode="append",
+            schema_mode=schema_mode,
+            commit_properties=commit,
+            writer_properties=FILE_FORMAT,
+        )
+        return
+    write_deltalake(
+        target,
+        fitted.rows,
+        mode="overwrite",
+        predicate=predicate,
+        schema_mode=schema_mode,
+        commit_properties=commit,
+        writer_properties=FILE_FORMAT,
+    )
 
 
 def to_pandas(rows: pa.Table) -> pd.DataFrame:
