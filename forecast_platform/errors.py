@@ -14,6 +14,7 @@ Each message says what is wrong, where (table, file, row, column), and what to d
     │   └── BadSources              the sources file does not describe sources
     ├── UnknownRegion               the region was never added
     ├── UnknownWeek                 not a Monday, before the first week, or still open
+    ├── UnknownForecast             no forecast has this id
     ├── HistoryTooShort             not enough weeks to train on
     └── RegistryError
         ├── RegistryUnavailable     the model registry does not answer
@@ -70,6 +71,10 @@ class UnknownRegion(ForecastPlatformError):
 
 class UnknownWeek(ForecastPlatformError):
     """The week is not a Monday, lies before the first week, or is not over yet."""
+
+
+class UnknownForecast(ForecastPlatformError):
+    """No forecast has this id; the message names the nearest ones."""
 
 
 class HistoryTooShort(ForecastPlatformError):

@@ -10,9 +10,11 @@ from forecast_platform.cli.console import EXIT_CODES, out
 from forecast_platform.cli.demo import demo
 from forecast_platform.cli.dev import dev
 from forecast_platform.cli.forecast import app as forecast_app
+from forecast_platform.cli.reproduce import reproduce
 from forecast_platform.cli.run import run
 from forecast_platform.cli.simulate import simulate
 from forecast_platform.cli.status import status
+from forecast_platform.cli.trace import trace
 
 app = typer.Typer(
     name="forecast-platform",
@@ -56,6 +58,8 @@ app.add_typer(regions.app, name="regions")
 app.command()(run)
 app.command()(status)
 app.add_typer(forecast_app, name="forecast")
+app.command()(trace)
+app.command()(reproduce)
 app.command()(dev)
 
 

@@ -1,0 +1,1 @@
+"""From a forecast back to what it was made from, and the same made again from it."""
