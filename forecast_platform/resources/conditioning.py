@@ -46,6 +46,15 @@ WEEK_DAYS: Final = pd.Timedelta(weeks=1)
 PLAN_LOOKBACK_WEEKS: Final = 8
 """A price planned in an older delivery no longer counts [weeks]."""
 
+HORIZON_WEEKS: Final = 4
+"""Weeks ahead that weather, prices and forecasts are about [weeks]."""
+
+CLIMATE_YEARS: Final = 3
+"""Earlier years whose weather stands in where nobody has forecast any [years]."""
+
+TRAILING_WEEKS: Final = 13
+"""What is usual for a series is what it sold in so many weeks before [weeks]."""
+
 MAX_ROWS_SHOWN: Final = 5
 SOURCE_FOLDERS: Final = ("models", "macros", "tests")
 PARSE_TIMEOUT_SECONDS: Final = 300
@@ -112,25 +121,45 @@ class RawTable:
     Attributes
     ----------
     columns : mapping of str to str
-        Columns beside region and week, and their DuckDB types.
+        Columns beside `KEYS_AND_KNOWLEDGE`, and their DuckDB types.
     lookback_weeks : int or None
         Weeks before the run's that still matter; None for all of them [weeks].
     is_required : bool
         Whether a table that nobody has written is an error rather than empty.
+    looks_behind_corrections : bool
+        Whether to look back from the earliest week that the box corrects.
+    lookback_years : int
+        Earlier years of which the weeks around those of the box and its horizon matter [years].
     """
 
     columns: Mapping[str, str]
     lookback_weeks: int | None = 0
     is_required: bool = False
+    looks_behind_corrections: bool = False
+    lookback_years: int = 0
 
 
 RAW_TABLES: Final[Mapping[str, RawTable]] = {
     "raw_shipments": RawTable(
-        {"store_id": "varchar", "product_id": "varchar", "units_shipped": "double"},
+        {
+            "store_id": "varchar",
+            "product_id": "varchar",
+            "units_shipped": "double",
+            "ds": "date",
+        },
+        lookback_weeks=TRAILING_WEEKS,
         is_required=True,
+        looks_behind_corrections=True,
     ),
     "raw_returns": RawTable(
-        {"store_id": "varchar", "product_id": "varchar", "units_returned": "double"}
+        {
+            "store_id": "varchar",
+            "product_id": "varchar",
+            "units_returned": "double",
+            "ds": "date",
+        },
+        lookback_weeks=TRAILING_WEEKS,
+        looks_behind_corrections=True,
     ),
     "raw_weather": RawTable(
         {
@@ -142,7 +171,8 @@ RAW_TABLES: Final[Mapping[str, RawTable]] = {
             "precipitation_mm": "double",
             "snow_cm": "double",
         },
-        lookback_weeks=1,  # who delivered weather in the week before has to go on
+        lookback_weeks=HORIZON_WEEKS,  # an older forecast can still be the last one of a day
+        lookback_years=CLIMATE_YEARS,
     ),
     "raw_stores": RawTable(
         {
@@ -192,9 +222,16 @@ RAW_TABLES: Final[Mapping[str, RawTable]] = {
             "display": "double",
         },
         lookback_weeks=PLAN_LOOKBACK_WEEKS,
+        looks_behind_corrections=True,
     ),
 }
 """What dbt's sources are made from. Views cast; here the types only make empty tables possible."""
+
+KEYS_AND_KNOWLEDGE: Final = {"region": "varchar", "week": "date", "known_on": "date"}
+"""Columns of every raw table; those written before there was ``known_on`` miss it."""
+
+CORRECTABLE: Final = ("raw_shipments", "raw_returns")
+"""Sources whose rows can be about an earlier week than the one they were delivered in."""
 
 KNOWN_SERIES: Final = {"store_id": "varchar", "product_id": "varchar", "first_week": "date"}
 
@@ -318,17 +355,22 @@ class Conditioning(dg.ConfigurableResource):
 def load_box(lake: Lake, box: Box, database: Path) -> dict[str, int | None]:
     """Copy the raw rows that a box needs into a new DuckDB file, as its schema ``lake``.
 
+    What is needed of the weeks before the box depends on how far back its deliveries correct.
+
     Returns
     -------
     dict[str, int or None]
         Version of every table read; None where there is no table.
     """
     versions: dict[str, int | None] = {}
+    delivered = {name: _read_raw(lake, name, raw, box) for name, raw in RAW_TABLES.items()}
+    earliest = _earliest_week_told([delivered[name] for name in CORRECTABLE], box)
     with _open(database) as connection:
         connection.execute("create schema lake")
-        for name, table in RAW_TABLES.items():
-            rows = _read_raw(lake, name, table, box)
-            _create(connection, name, table.columns, [rows])
+        for name, raw in RAW_TABLES.items():
+            rows = delivered.pop(name)
+            parts = [rows, *_read_behind(lake, name, raw, box, rows=rows, earliest=earliest)]
+            _create(connection, name, raw.columns, parts)
             versions[name] = _version(rows)
         known = _read_known_series(lake, box)
         _create(connection, "known_series", KNOWN_SERIES, known)
@@ -336,22 +378,62 @@ def load_box(lake: Lake, box: Box, database: Path) -> dict[str, int | None]:
     return versions
 
 
-def _read_raw(lake: Lake, name: str, table: RawTable, box: Box) -> "pa.Table | None":
-    since = None
-    if table.lookback_weeks is not None:
-        since = box.week_from - table.lookback_weeks * WEEK_DAYS
+def _read_raw(lake: Lake, name: str, raw: RawTable, box: Box) -> "pa.Table | None":
+    """Read the rows of the box; all rows up to its end of what holds until it is replaced."""
+    since = None if raw.lookback_weeks is None else box.week_from
     try:
+        columns = [
+            one for one in lake.column_names(name) if one in {*KEYS_AND_KNOWLEDGE, *raw.columns}
+        ]
         return lake.read_arrow(
-            name,
-            region=box.regions,
-            since=since,
-            until=box.last_week,
-            columns=["region", "week", *table.columns],
+            name, region=box.regions, since=since, until=box.last_week, columns=columns
         )
     except TableMissing:
-        if table.is_required:
+        if raw.is_required:
             raise
         return None
+
+
+def _earliest_week_told(delivered: "Iterable[pa.Table | None]", box: Box) -> pd.Timestamp:
+    """Find the earliest week whose demand the deliveries of the box correct, or its first."""
+    import pyarrow.compute as pc
+
+    told = [
+        pc.min(_weeks_told(rows)).as_py()  # pyright: ignore[reportAttributeAccessIssue]
+        for rows in delivered
+        if rows is not None
+    ]
+    return min(box.week_from, *(pd.Timestamp(one) for one in told if one is not None))
+
+
+def _read_behind(
+    lake: Lake,
+    name: str,
+    raw: RawTable,
+    box: Box,
+    *,
+    rows: "pa.Table | None",
+    earliest: pd.Timestamp,
+) -> "list[pa.Table]":
+    """Read the rows of weeks before the box that still matter in it."""
+    if rows is None or raw.lookback_weeks is None:
+        return []
+    first = earliest if raw.looks_behind_corrections else box.week_from
+    since = first - raw.lookback_weeks * WEEK_DAYS
+    same = {"region": box.regions, "columns": rows.column_names, "version": _version(rows)}
+    parts = []
+    if since < box.week_from:
+        parts.append(lake.read_arrow(name, since=since, until=box.week_from - WEEK_DAYS, **same))
+    if weeks := [week for week in _years_before(box, raw.lookback_years) if week < since]:
+        parts.append(lake.read_arrow(name, weeks=weeks, **same))
+    return parts
+
+
+def _years_before(box: Box, n_years: int) -> list[pd.Timestamp]:
+    """List the weeks of earlier years that lie around the weeks that the box is about."""
+    about = pd.date_range(box.week_from, box.last_week + HORIZON_WEEKS * WEEK_DAYS, freq=WEEK_DAYS)
+    steps = [52 * year + step for year in range(1, n_years + 1) for step in (-1, 0, 1)]
+    return sorted({week - step * WEEK_DAYS for week in about for step in steps})
 
 
 def _read_known_series(lake: Lake, box: Box) -> "list[pa.Table | None]":
@@ -375,10 +457,20 @@ def _read_unconditioned(lake: Lake, region: str, until: pd.Timestamp) -> "pa.Tab
     weeks = [week for week in delivered if week <= until and week not in done]
     if not weeks:
         return None
-    columns = ["region", "week", "store_id", "product_id", "units_shipped"]
+    has_ds = "ds" in lake.column_names("raw_shipments")
+    columns = ["region", "week", "store_id", "product_id", "units_shipped", *["ds"] * has_ds]
     rows = lake.read_arrow("raw_shipments", region=region, weeks=weeks, columns=columns)
     shipped = rows.filter(pads.field("units_shipped") > 0)
-    return shipped.append_column("first_week", shipped["week"])
+    return shipped.append_column("first_week", _weeks_told(shipped))
+
+
+def _weeks_told(rows: "pa.Table") -> "pa.ChunkedArray":
+    """Return the week that each row is about: the one it was delivered in if it does not say."""
+    import pyarrow.compute as pc
+
+    if "ds" not in rows.column_names:
+        return rows["week"]
+    return pc.coalesce(rows["ds"], rows["week"])  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _weeks_of(lake: Lake, table: str, region: str) -> Sequence[pd.Timestamp]:
@@ -394,15 +486,16 @@ def _create(
     columns: Mapping[str, str],
     parts: "Sequence[pa.Table | None]",
 ) -> None:
-    names = ["region", "week", *columns]
-    types = {"region": "varchar", "week": "date"} | dict(columns)
+    types = KEYS_AND_KNOWLEDGE | dict(columns)
+    names = list(types)
     ddl = ", ".join(f"{column} {types[column]}" for column in names)
     connection.execute(f"create table lake.{name} ({ddl})")
     for rows in parts:
         if rows is None:
             continue
-        connection.register("delivered", rows.select(names))
-        connection.execute(f"insert into lake.{name} select * from delivered")  # noqa: S608
+        there = [column for column in names if column in rows.column_names]
+        connection.register("delivered", rows.select(there))
+        connection.execute(f"insert into lake.{name} by name select * from delivered")  # noqa: S608
         connection.unregister("delivered")
 
 
@@ -425,6 +518,7 @@ def _arguments(project_dir: str, database: Path, box: Box, memory_limit: str) ->
     target = str(database.parent / "target")
     variables = box.as_vars() | {
         "plan_lookback_weeks": PLAN_LOOKBACK_WEEKS,
+        "trailing_weeks": TRAILING_WEEKS,
         "duckdb_path": str(database),
         "duckdb_memory_limit": memory_limit,
     }

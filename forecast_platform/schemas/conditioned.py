@@ -14,6 +14,7 @@ from pandera.typing import Series
 from forecast_platform.vocabulary import FORMATS
 
 MONDAY = 0
+ORIGINS: Final = ("observed", "forecast", "climatology")
 UNIQUE_ID_PATTERN = r"^[^/]+/[^/]+$"
 
 
@@ -25,6 +26,10 @@ class _RegionWeekly(pa.DataFrameModel):
         description="Monday of the week at whose close the row was known"
     )
 
+    known_on: Series[pd.Timestamp] = pa.Field(
+        description="Day on which the content of the row became known"
+    )
+
     class Config(pa.DataFrameModel.Config):
         """No column beside those of the contract."""
 
@@ -33,6 +38,10 @@ class _RegionWeekly(pa.DataFrameModel):
     @pa.check("week", name="week_opens_on_monday")
     def _week_opens_on_monday(cls, week: pd.Series) -> pd.Series:
         return week.dt.dayofweek == MONDAY
+
+    @pa.dataframe_check(name="is_known_by_the_close_of_the_week")
+    def _is_known_by_the_close_of_the_week(cls, table: pd.DataFrame) -> pd.Series:
+        return table["known_on"] < table["week"] + pd.Timedelta(weeks=1)
 
 
 class _AboutWeeks(_RegionWeekly):
@@ -117,7 +126,7 @@ class Products(_RegionWeekly):
 
 
 class NewSeries(_RegionWeekly):
-    """Series in the week in which they were first shipped; all weeks together are all series."""
+    """Series in the week in which a first shipment of them was known, and all earlier ones."""
 
     store_id: Series[str] = pa.Field(description="Store")
     product_id: Series[str] = pa.Field(description="Product")
@@ -129,19 +138,21 @@ class NewSeries(_RegionWeekly):
     )
 
     class Config(_RegionWeekly.Config):
-        """One row per region and series."""
+        """One row per region, week and series that is new, or older than was known."""
 
-        unique = ["region", "unique_id"]
+        unique = ["region", "week", "unique_id"]
 
-    @pa.dataframe_check(name="first_week_is_the_week")
-    def _first_week_is_the_week(cls, table: pd.DataFrame) -> pd.Series:
-        return table["first_week"] == table["week"]
+    @pa.dataframe_check(name="first_week_has_come")
+    def _first_week_has_come(cls, table: pd.DataFrame) -> pd.Series:
+        return table["first_week"] <= table["week"]
 
 
 class WeeklyDemand(_RegionWeekly):
-    """Demand of every series of an open store and a listed product, zeros included."""
+    """Demand of every series of an open store and a listed product: zeros and late news too."""
 
-    ds: Series[pd.Timestamp] = pa.Field(description="Monday that opens the week; equal to `week`")
+    ds: Series[pd.Timestamp] = pa.Field(
+        description="Monday that opens the week: `week`, or an earlier one that is corrected"
+    )
     unique_id: Series[str] = pa.Field(
         str_matches=UNIQUE_ID_PATTERN, description="Series, `<store_id>/<product_id>`"
     )
@@ -155,15 +166,29 @@ class WeeklyDemand(_RegionWeekly):
     is_filled: Series[bool] = pa.Field(
         description="No shipment was delivered for the row: its zero is ours"
     )
+    is_reported: Series[bool] = pa.Field(
+        description="The store delivered anything about `ds` by then; where it did not, zeros are "
+        "not known"
+    )
+    is_stock_out_likely: Series[bool] = pa.Field(
+        description="A steady seller is gone while its store and its product sell elsewhere"
+    )
+    is_outlier: Series[bool] = pa.Field(
+        description="Far outside of what the series sold in the trailing weeks"
+    )
 
     class Config(_RegionWeekly.Config):
-        """One row per region, week and series."""
+        """One row per region, week, week told about and series."""
 
-        unique = ["region", "week", "unique_id"]
+        unique = ["region", "week", "ds", "unique_id"]
 
-    @pa.dataframe_check(name="ds_is_the_week")
-    def _ds_is_the_week(cls, table: pd.DataFrame) -> pd.Series:
-        return table["ds"] == table["week"]
+    @pa.dataframe_check(name="ds_has_come")
+    def _ds_has_come(cls, table: pd.DataFrame) -> pd.Series:
+        return table["ds"] <= table["week"]
+
+    @pa.dataframe_check(name="correction_is_reported")
+    def _correction_is_reported(cls, table: pd.DataFrame) -> pd.Series:
+        return table["is_reported"] | (table["ds"] == table["week"])
 
     @pa.dataframe_check(name="y_is_net_demand")
     def _y_is_net_demand(cls, table: pd.DataFrame) -> pd.Series:
@@ -171,11 +196,12 @@ class WeeklyDemand(_RegionWeekly):
 
 
 class WeeklyWeather(_AboutWeeks):
-    """Weather of the week as observed, and of the weeks after it as forecast at its close."""
+    """Weather of the week as observed, and of the weeks after it as forecast, without gaps."""
 
     zip: Series[str] = pa.Field(description="Postal code")
-    h: Series[int] = pa.Field(
-        ge=0, le=4, description="Weeks ahead: 0 observed, 1 to 4 forecast [weeks]"
+    h: Series[int] = pa.Field(ge=0, le=4, description="Weeks ahead, from 0 to 4 [weeks]")
+    origin: Series[str] = pa.Field(
+        isin=ORIGINS, description="What it rests on; `climatology` where nothing else is known"
     )
     temperature_c: Series[float] = pa.Field(
         nullable=True, description="Mean of the daily temperatures [degrees Celsius]"
@@ -190,12 +216,24 @@ class WeeklyWeather(_AboutWeeks):
         nullable=True, ge=0, description="Precipitation of the week [mm]"
     )
     snow_cm: Series[float] = pa.Field(nullable=True, ge=0, description="Snow of the week [cm]")
-    n_days: Series[int] = pa.Field(ge=1, le=7, description="Days of the week with weather [days]")
+    n_days: Series[int] = pa.Field(
+        ge=0, le=7, description="Days of the week that were delivered in full [days]"
+    )
+    n_days_filled: Series[int] = pa.Field(
+        ge=0,
+        le=7,
+        description="Days of which something was filled in; 0 if nothing is known [days]",
+    )
 
     class Config(_RegionWeekly.Config):
         """One row per region, week, zip and week ahead."""
 
         unique = ["region", "week", "zip", "ds"]
+
+    @pa.dataframe_check(name="days_are_delivered_filled_or_unknown")
+    def _days_are_delivered_filled_or_unknown(cls, table: pd.DataFrame) -> pd.Series:
+        is_unknown = table[["temperature_c", "precipitation_mm", "snow_cm"]].isna().all(axis=1)
+        return (table["n_days"] + table["n_days_filled"] == 7) | is_unknown
 
 
 class WeeklyEvents(_AboutWeeks):
@@ -227,11 +265,30 @@ class WeeklyPrices(_AboutWeeks):
         str_matches=UNIQUE_ID_PATTERN, description="Series, `<store_id>/<product_id>`"
     )
     h: Series[int] = pa.Field(ge=0, le=4, description="Weeks ahead, from 0 to 4 [weeks]")
+    is_plan_known: Series[bool] = pa.Field(
+        description="A plan names the series in `ds`; where it does not, there is no price"
+    )
     price: Series[float] = pa.Field(
         nullable=True, gt=0, description="Planned price [currency/unit]"
     )
     feature: Series[float] = pa.Field(ge=0, le=1, description="Intensity of advertising [0 to 1]")
     display: Series[float] = pa.Field(ge=0, le=1, description="Intensity of display [0 to 1]")
+    competitor_price_min: Series[float] = pa.Field(
+        nullable=True,
+        gt=0,
+        description="Lowest price planned for another product of the category in the store",
+    )
+    relative_price: Series[float] = pa.Field(
+        nullable=True,
+        gt=0,
+        description="Price over the mean of the category's other products in the store [ratio]",
+    )
+    share_competitors_promoted: Series[float] = pa.Field(
+        nullable=True,
+        ge=0,
+        le=1,
+        description="Share of the category's other products in the store that are promoted",
+    )
 
     class Config(_RegionWeekly.Config):
         """One row per region, week, series and week ahead."""

@@ -1,57 +1,34 @@
 with
 
-versioned as (
-
-    select
-        * exclude (week),
-        week as known_from,
-        lead(week) over (
-            partition by region, event, starts_on, scope, scope_id order by week
-        ) as known_until
-
-    from {{ ref('stg_lake__events') }}
-
-),
-
-weeks_around as (
-
-    select
-        region,
-        week,
-        cast(unnest(range(-1, 6)) as integer) as h
-
-    from {{ ref('int_region_weeks') }}
-
-),
-
 days_around as (
 
     select
-        region,
-        week,
-        h,
-        week + 7 * h as ds,
-        week + 7 * h + cast(unnest(range(0, 7)) as integer) as day
+        region_weeks.region,
+        region_weeks.week,
+        region_weeks.week + integers.n as day
 
-    from weeks_around
+    from {{ ref('int_region_weeks') }} as region_weeks
+
+    cross join {{ integers(-7, 41) }}
 
 )
 
 select distinct
     days_around.region,
     days_around.week,
-    days_around.ds,
+    cast(date_trunc('week', days_around.day) as date) as ds,
     days_around.day,
-    versioned.scope,
-    versioned.scope_id,
-    versioned.event,
-    versioned.is_holiday
+    events.scope,
+    events.scope_id,
+    events.event,
+    events.is_holiday,
+    events.known_on
 
 from days_around
 
-inner join versioned
+inner join {{ ref('int_events_versioned') }} as events
     on
-        days_around.region = versioned.region
-        and days_around.day between versioned.starts_on and versioned.ends_on
-        and days_around.week >= versioned.known_from
-        and (versioned.known_until is null or days_around.week < versioned.known_until)
+        days_around.region = events.region
+        and days_around.day >= events.starts_on
+        and days_around.day <= events.ends_on
+        and {{ is_known('events', 'days_around.week') }}

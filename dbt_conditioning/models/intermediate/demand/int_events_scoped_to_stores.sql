@@ -45,7 +45,8 @@ select distinct
     event_days.ds,
     event_days.day,
     event_days.event,
-    event_days.is_holiday
+    event_days.is_holiday,
+    event_days.known_on
 
 from event_days
 

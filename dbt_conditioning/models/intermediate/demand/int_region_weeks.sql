@@ -1,30 +1,28 @@
-{# The only model that reads vars; the platform has validated them. #}
-with
+{# The only model that reads these vars; the platform has validated them. #}
+{%- set week_from = modules.datetime.date.fromisoformat(var('week_from')) -%}
+{%- set week_to = modules.datetime.date.fromisoformat(var('week_to')) -%}
+{%- set n_weeks = (week_to - week_from).days // 7 -%}
 
-regions as (
-
-    select unnest([
-        {%- for region in var('regions') %}
-        '{{ region | replace("'", "''") }}'{{ ',' if not loop.last }}
-        {%- endfor %}
-    ]::varchar[]) as region
-
-),
-
-weeks as (
-
-    select cast(unnest(generate_series(
-        date '{{ var("week_from") }}',
-        date '{{ var("week_to") }}' - interval 1 day,
-        interval 7 day
-    )) as date) as week
-
-)
+{%- if var('regions') and n_weeks > 0 %}
 
 select
     regions.region,
-    weeks.week
+    cast(date '{{ week_from }}' + 7 * integers.n as date) as week
 
-from regions
+from (values
+    {%- for region in var('regions') %}
+    ('{{ region | replace("'", "''") }}'){{ ',' if not loop.last }}
+    {%- endfor %}
+) as regions(region)
 
-cross join weeks
+cross join {{ integers(0, n_weeks - 1) }}
+
+{%- else %}
+
+select
+    cast(null as {{ dbt.type_string() }}) as region,
+    cast(null as date) as week
+
+where false
+
+{%- endif %}

@@ -3,8 +3,7 @@ with
 dated as (
 
     select
-        * exclude (week),
-        week as delivered_in,
+        *,
         {# Known when delivered, and true from its as-of date: whichever comes later. #}
         greatest(week, cast(date_trunc('week', as_of_on) as date)) as known_from
 
@@ -12,30 +11,53 @@ dated as (
 
 ),
 
-newest_of_week as (
+ranked as (
 
-    select * from dated
+    select
+        *,
+        row_number() over (
+            partition by region, store_id, known_from order by as_of_on desc, week desc
+        ) as n_newer
 
-    qualify row_number() over (
-        partition by region, store_id, known_from order by as_of_on desc, delivered_in desc
-    ) = 1
+    from dated
 
 ),
 
 {# An older survey that arrives late does not replace a newer one. #}
-in_order as (
+ordered as (
 
-    select * from newest_of_week
+    select
+        *,
+        max(as_of_on) over (
+            partition by region, store_id order by known_from
+            rows between unbounded preceding and current row
+        ) as newest_as_of_on
 
-    qualify as_of_on >= max(as_of_on) over (
-        partition by region, store_id order by known_from
-        rows between unbounded preceding and current row
-    )
+    from ranked
+
+    where n_newer = 1
 
 )
 
 select
-    *,
+    region,
+    store_id,
+    as_of_on,
+    share_age_60_plus,
+    share_college,
+    share_ethnic_minority,
+    median_income,
+    share_large_households,
+    share_working_women,
+    share_high_value_homes,
+    warehouse_distance,
+    warehouse_volume_ratio,
+    competitor_distance,
+    competitor_volume_ratio,
+    known_on,
+    known_from,
     lead(known_from) over (partition by region, store_id order by known_from) as known_until
 
-from in_order
+from ordered
+
+where as_of_on >= newest_as_of_on

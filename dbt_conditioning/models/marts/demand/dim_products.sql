@@ -20,12 +20,12 @@ select
     products.brand,
     products.package_size,
     products.launched_on,
-    products.delisted_on
+    products.delisted_on,
+    products.known_on
 
 from region_weeks
 
 inner join products
     on
         region_weeks.region = products.region
-        and region_weeks.week >= products.known_from
-        and (products.known_until is null or region_weeks.week < products.known_until)
+        and {{ is_known('products', 'region_weeks.week') }}

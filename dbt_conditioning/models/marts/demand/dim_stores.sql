@@ -36,19 +36,18 @@ select
     shoppers.warehouse_distance,
     shoppers.warehouse_volume_ratio,
     shoppers.competitor_distance,
-    shoppers.competitor_volume_ratio
+    shoppers.competitor_volume_ratio,
+    greatest(stores.known_on, coalesce(shoppers.known_on, stores.known_on)) as known_on
 
 from region_weeks
 
 inner join stores
     on
         region_weeks.region = stores.region
-        and region_weeks.week >= stores.known_from
-        and (stores.known_until is null or region_weeks.week < stores.known_until)
+        and {{ is_known('stores', 'region_weeks.week') }}
 
 left join shoppers
     on
         stores.region = shoppers.region
         and stores.store_id = shoppers.store_id
-        and region_weeks.week >= shoppers.known_from
-        and (shoppers.known_until is null or region_weeks.week < shoppers.known_until)
+        and {{ is_known('shoppers', 'region_weeks.week') }}

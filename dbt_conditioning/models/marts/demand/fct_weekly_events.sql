@@ -16,13 +16,15 @@ events as (
 
 ),
 
-primary_event as (
+ranked as (
 
-    select * from events
+    select
+        *,
+        row_number() over (
+            partition by region, week, store_id, ds order by n_days desc, event asc
+        ) as n_before
 
-    qualify row_number() over (
-        partition by region, week, store_id, ds order by n_days desc, event asc
-    ) = 1
+    from events
 
 ),
 
@@ -34,7 +36,8 @@ totals as (
         store_id,
         ds,
         count(distinct day) as n_event_days,
-        bool_or(is_holiday) as is_holiday
+        max(case when is_holiday then 1 else 0 end) as n_holidays,
+        max(known_on) as known_on
 
     from {{ ref('int_events_scoped_to_stores') }}
 
@@ -46,14 +49,19 @@ totals as (
 store_weeks as (
 
     select
-        region,
-        week,
-        store_id,
-        cast(unnest(range(-1, 6)) as integer) as h
+        stores.region,
+        stores.week,
+        stores.store_id,
+        integers.n as h,
+        stores.week + 7 * integers.n as ds
 
-    from {{ ref('dim_stores') }}
+    from {{ ref('dim_stores') }} as stores
 
-    where opened_on < week + 42 and (closed_on is null or closed_on > week - 7)
+    cross join {{ integers(-1, 5) }}
+
+    where
+        stores.opened_on < stores.week + 42
+        and (stores.closed_on is null or stores.closed_on > stores.week - 7)
 
 )
 
@@ -61,24 +69,26 @@ select
     store_weeks.region,
     store_weeks.week,
     store_weeks.store_id,
-    store_weeks.week + 7 * store_weeks.h as ds,
+    store_weeks.ds,
     cast(store_weeks.h as bigint) as h,
-    coalesce(primary_event.event, 'none') as event,
+    coalesce(ranked.event, 'none') as event,
     cast(coalesce(totals.n_event_days, 0) as bigint) as n_event_days,
-    coalesce(totals.is_holiday, false) as is_holiday
+    coalesce(totals.n_holidays, 0) > 0 as is_holiday,
+    coalesce(totals.known_on, store_weeks.week + 6) as known_on
 
 from store_weeks
 
-left join primary_event
+left join ranked
     on
-        store_weeks.region = primary_event.region
-        and store_weeks.week = primary_event.week
-        and store_weeks.store_id = primary_event.store_id
-        and store_weeks.week + 7 * store_weeks.h = primary_event.ds
+        store_weeks.region = ranked.region
+        and store_weeks.week = ranked.week
+        and store_weeks.store_id = ranked.store_id
+        and store_weeks.ds = ranked.ds
+        and ranked.n_before = 1
 
 left join totals
     on
-        primary_event.region = totals.region
-        and primary_event.week = totals.week
-        and primary_event.store_id = totals.store_id
-        and primary_event.ds = totals.ds
+        store_weeks.region = totals.region
+        and store_weeks.week = totals.week
+        and store_weeks.store_id = totals.store_id
+        and store_weeks.ds = totals.ds

@@ -1,8 +1,11 @@
 select
     region,
     week,
+    {# Tables of before corrections could be late have neither; a row was about its own week. #}
+    coalesce(cast(ds as date), week) as ds,
     store_id,
     product_id,
-    cast(units_shipped as double) as units_shipped
+    cast(units_shipped as double) as units_shipped,
+    coalesce(cast(known_on as date), week + 6) as known_on
 
 from {{ source('lake', 'raw_shipments') }}

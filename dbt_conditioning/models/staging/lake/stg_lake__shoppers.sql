@@ -13,6 +13,7 @@ select
     cast(warehouse_distance as double) as warehouse_distance,
     cast(warehouse_volume_ratio as double) as warehouse_volume_ratio,
     cast(competitor_distance as double) as competitor_distance,
-    cast(competitor_volume_ratio as double) as competitor_volume_ratio
+    cast(competitor_volume_ratio as double) as competitor_volume_ratio,
+    coalesce(cast(known_on as date), week + 6) as known_on
 
 from {{ source('lake', 'raw_shoppers') }}
