@@ -25,6 +25,8 @@ from forecast_platform.resources.registry import Registry
 TRAINED: Final = "trained_ensembles"
 PROMOTION: Final = "promotion"
 LEDGER: Final = "row_ledger"
+OLD_LEDGER: Final = "raw_files"
+"""Name of the ledger in lakes from before it counted reasons."""
 FORECAST_FACTS: Final = (
     *("forecast_id", "region", "week", "unique_id", "ds", "h", "y_hat", "historical_average"),
     *("served_by", "failover_reason", "model_name", "model_version", "cutoff"),
@@ -252,22 +254,22 @@ class _Tracer:
 
     def _ledger(self, source: str, commit: Commit | None = None) -> dict[str, list[File]]:
         """Read the files of each week of a source: now, or as of a commit of its rows."""
-        version = None
+        version, ledger = None, LEDGER if self.lake.exists(LEDGER) else OLD_LEDGER
         if commit is not None:
             own = [
                 one
-                for one in self.commits.of(LEDGER)
+                for one in self.commits.of(ledger)
                 if one.run_id == commit.run_id and one.extra_keys.get("source") == source
             ]
             if not own:
                 raise TableMissing(
                     f"run {commit.run_id} that wrote version {commit.version} of {commit.table} "
-                    f"left nothing in {LEDGER}"
+                    f"left nothing in {ledger}"
                 )
             version = own[0].version
         columns = ["week", "file", "sha256", "size_bytes"]
         rows = self.lake.read(
-            LEDGER, region=self.region, where={"source": source}, columns=columns, version=version
+            ledger, region=self.region, where={"source": source}, columns=columns, version=version
         )
         files: dict[str, list[File]] = defaultdict(list)
         for row in rows.to_dict("records"):
