@@ -208,6 +208,7 @@ def _publish(
         metadata={
             "lake_version": receipt.version,
             "read_versions": dg.MetadataValue.json(dict(built.versions)),
+            "git_commit": lake.git_commit,
         },
     )
 
