@@ -221,16 +221,12 @@ class _Tracer:
         return new
 
     def _weeks_read(self, table: str, version: int, made: set[str]) -> list[str]:
-        """Say of which weeks a table was read to make some weeks of another."""
+        """Say of which weeks a table was known when some weeks of another were made."""
         try:
             known = self.commits.state(table, self.region, version)
         except TableMissing:
             return []  # told when the table itself is followed
-        lookback = RAW_TABLES[table].lookback_weeks if table in RAW_TABLES else None
-        first = ""
-        if lookback is not None:
-            first = f"{pd.Timestamp(min(made)) - pd.Timedelta(weeks=lookback):%Y-%m-%d}"
-        return [week for week in known if first <= week <= max(made)]
+        return [week for week in known if week <= max(made)]
 
     def _add_files(self, table: str, used: Mapping[Commit, set[str]]) -> None:
         """List the files of the raw rows that were read, of the time when they were read."""
