@@ -152,7 +152,7 @@ def _add_tables(tree: Tree, result: "Trace") -> None:
         span = weeks[0] if weeks[0] == weeks[-1] else f"{weeks[0]}..{weeks[-1]}"
         node = tree.add(f"[bold]{table}[/] {span}, of {_plural(len(latest), 'commit')}")
         for one in latest[:MAX_COMMITS]:
-            node.add(_by(one))
+            node.add(_version_of(one))
         if len(latest) > MAX_COMMITS:
             node.add(f"and {len(latest) - MAX_COMMITS} more: --json")
 
@@ -181,8 +181,12 @@ def _count_files(files: "Sequence[File]") -> str:
 
 
 def _by(commit: "Commit") -> str:
+    return f"{commit.table} {_version_of(commit)}"
+
+
+def _version_of(commit: "Commit") -> str:
     return (
-        f"{commit.table} version {commit.version}, {commit.made_at:%Y-%m-%d %H:%M:%S}Z, "
+        f"version {commit.version}, {commit.made_at:%Y-%m-%d %H:%M:%S}Z, "
         f"run {commit.run_id[:8]}, code {commit.git_commit[:SHORT]}"
     )
 
