@@ -11,21 +11,30 @@ from datetime import date
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from forecast_platform.errors import BadSources
+from forecast_platform.schemas.parsing import Kind
 from forecast_platform.schemas.raw import CONTRACTS, Contract
 
 DEFAULT_SOURCES = Path(__file__).with_name("default_sources.yaml")
 
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _PLACEHOLDERS = {
     "{region}": r"(?P<region>[a-z0-9][a-z0-9_-]{0,31})",
-    "{week}": r"(?P<week>[0-9]{4}-[0-9]{2}-[0-9]{2})",
+    "{week}": f"(?P<week>{_DAY})",
+    "{ds}": f"(?P<ds>{_DAY})",
+    "{delivered}": f"(?P<delivered>{_DAY})",
     "*": r"[^/]*",
 }
+_TEXT_FORMATS = ("csv", "excel", "jsonl")
+_DATE_PARTS = ({"%Y", "%m", "%d"}, {"%y", "%m", "%d"}, {"%G", "%V"}, {"%Y", "%j"})
+_DATE_DIRECTIVES = set("YmdyGVujbBHMSf%")
+CORRECTABLE = ("shipments", "returns")
+"""Sources whose rows may be about an earlier week than that of their delivery."""
 
 
 class FileFormat(StrEnum):
@@ -45,6 +54,24 @@ class Required(StrEnum):
     OPTIONAL = "optional"
 
 
+class Compression(StrEnum):
+    """How a file is packed."""
+
+    AUTO = "auto"
+    NONE = "none"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+    ZIP = "zip"
+
+
+class CompleteWhen(StrEnum):
+    """How it is known that a delivery is written to its end."""
+
+    SETTLED = "settled"
+    SUCCESS_FILE = "success_file"
+    MANIFEST = "manifest"
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -61,24 +88,143 @@ class Constant(_Strict):
     value: str = Field(description="The value, as text")
 
 
+class UnitConversion(_Strict):
+    """A number computed from the delivered one: times ``factor``, plus ``offset``."""
+
+    factor: float = Field(
+        default=1.0, allow_inf_nan=False, description="The delivered number times this"
+    )
+    offset: float = Field(
+        default=0.0, allow_inf_nan=False, description="Added after the factor was applied"
+    )
+    factor_from: str | None = Field(
+        default=None, description="Delivered column with the factor of each row: units per case"
+    )
+
+    @model_validator(mode="after")
+    def _does_something(self) -> Self:
+        if self.factor == 0:
+            raise ValueError("factor 0 would make every number 0")
+        if self.factor_from is not None and "factor" in self.model_fields_set:
+            raise ValueError("factor and factor_from contradict each other: set one")
+        return self
+
+
+NAMED_UNITS: Mapping[str, UnitConversion] = {
+    "fahrenheit_to_celsius": UnitConversion(factor=5 / 9, offset=-160 / 9),
+    "kelvin_to_celsius": UnitConversion(offset=-273.15),
+    "inches_to_mm": UnitConversion(factor=25.4),
+    "inches_to_cm": UnitConversion(factor=2.54),
+    "cm_to_mm": UnitConversion(factor=10),
+    "mm_to_cm": UnitConversion(factor=0.1),
+    "percent_to_fraction": UnitConversion(factor=0.01),
+    "dozens_to_units": UnitConversion(factor=12),
+    "cents_to_currency": UnitConversion(factor=0.01),
+}
+"""Conversions that a sources file may name."""
+
+
+class Codes(_Strict):
+    """The contract's value for each delivered code; a row with another code is refused."""
+
+    values: Mapping[str, str] = Field(min_length=1, description="Delivered code: contract value")
+    default: str | None = Field(
+        default=None, description="Value of codes that are not listed, instead of refusing the row"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _may_be_the_values_alone(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and not isinstance(given.get("values"), Mapping):
+            return {"values": given}
+        return given
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _are_text(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        for one in (*values, *values.values()):
+            if isinstance(one, bool) or one is None:
+                raise ValueError(
+                    f"put {one} in quotes: YAML reads yes, no, on, off and null without quotes as "
+                    "true, false and nothing"
+                )
+        return {str(code): str(value) for code, value in values.items()}
+
+
+class Sql(_Strict):
+    """A table or query of a database."""
+
+    connection: str = Field(
+        pattern="^[A-Z][A-Z0-9_]{0,63}$",
+        description="NAME of the environment variable that holds the SQLAlchemy URL; never the URL",
+    )
+    table: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_$ ]*(\.[A-Za-z_][A-Za-z0-9_$ ]*)?$",
+        description="Table or view, `orders` or `schema.orders`",
+    )
+    query: str | None = Field(
+        default=None,
+        description="One SELECT of the database's own SQL; :week, :week_end and :region are bound",
+    )
+    week_column: str | None = Field(
+        default=None,
+        description="Column with a date of the row's week: only rows of the run's weeks are read",
+    )
+    region_column: str | None = Field(
+        default=None, description="Column with the region: only rows of the run's regions are read"
+    )
+
+    @model_validator(mode="after")
+    def _is_table_or_query(self) -> Self:
+        if (self.table is None) == (self.query is None):
+            raise ValueError("set one of table and query")
+        if self.query is not None and re.search(r"['\"]\s*\{|\{(region|week)\}", self.query):
+            raise ValueError("values are bound, not pasted: write :region and :week in the query")
+        return self
+
+    @property
+    def has_time(self) -> bool:
+        """Whether the database is asked for one week's rows."""
+        return self.week_column is not None or ":week" in (self.query or "")
+
+
 class File(_Strict):
     """A file or a set of files."""
 
-    path: str = Field(description="Below the landing folder; {region}, {week} and * are filled in")
+    path: str = Field(
+        description="Below the landing folder; {region}, {week}, {ds}, {delivered} and * "
+        "are filled in"
+    )
     format: FileFormat = Field(default=FileFormat.CSV, description="How the files are read")
     delimiter: str = Field(default=",", min_length=1, max_length=1, description="CSV only")
     encoding: str = Field(default="utf-8", description="CSV only")
-    sheet: str | None = Field(default=None, description="Excel only; the first sheet by default")
+    quote: str = Field(
+        default='"', min_length=1, max_length=1, description="Character around texts; CSV only"
+    )
+    compression: Compression = Field(
+        default=Compression.AUTO, description="auto looks at the content; or none, gzip, zstd, zip"
+    )
+    skip_rows: int = Field(
+        default=0, ge=0, le=1000, description="Lines or rows above the header; CSV and Excel"
+    )
+    sheet: str | tuple[str, ...] | None = Field(
+        default=None,
+        description='Excel only: a sheet, several, or "*" for all; the first by default',
+    )
 
     @field_validator("path")
     @classmethod
     def _stays_inside(cls, path: str) -> str:
         if path.startswith("/") or ".." in path.split("/") or "://" in path:
             raise ValueError(f"path {path!r} must stay below the landing folder")
-        unknown = set(re.findall(r"\{[^}]*\}", path)) - {"{region}", "{week}"}
+        unknown = set(re.findall(r"\{[^}]*\}", path)) - set(_PLACEHOLDERS)
         if unknown:
             raise ValueError(
-                f"path {path!r} has {', '.join(sorted(unknown))}: use {{region}}, {{week}}"
+                f"path {path!r} has {', '.join(sorted(unknown))}: use {{region}}, {{week}}, "
+                "{ds}, {delivered}"
             )
         return path
 
@@ -94,7 +240,7 @@ class File(_Strict):
     def pattern(self) -> re.Pattern[str]:
         """Match a file's path below the landing folder."""
         made = ""
-        for part in re.split(r"(\{region\}|\{week\}|\*)", self.path):
+        for part in re.split(r"(\{region\}|\{week\}|\{ds\}|\{delivered\}|\*)", self.path):
             name = part.strip("{}")
             if part in _PLACEHOLDERS and f"(?P<{name}>" in made:
                 made += f"(?P={name})"
@@ -107,10 +253,21 @@ class File(_Strict):
         """Whether the path names the week that a file is of."""
         return "{week}" in self.path
 
+    @property
+    def has_delivered(self) -> bool:
+        """Whether the path names the day on which a file was delivered."""
+        return "{delivered}" in self.path
+
 
 class Source(File):
     """One source of a customer, mapped to its contract."""
 
+    path: str = Field(
+        default="",
+        description="Below the landing folder; {region}, {week}, {ds}, {delivered} and * "
+        "are filled in",
+    )
+    sql: Sql | None = Field(default=None, description="A database instead of files")
     required: Required = Field(description="weekly, snapshot or optional")
     region: str | None = Field(default=None, description="The region, where no path names it")
     columns: Mapping[str, Annotated[str | Expression | Constant, Field()]] = Field(
@@ -132,11 +289,137 @@ class Source(File):
         default=None, description="Monday from which a file without {week} and dates is known"
     )
 
+    decimal: Literal[".", ","] = Field(
+        default=".", description="Decimal mark of delivered numbers; CSV, Excel and JSON lines"
+    )
+    thousands: Literal[".", ",", " ", "'"] | None = Field(
+        default=None, description="Mark between groups of three digits; none by default"
+    )
+    date_format: str | Mapping[str, str] | None = Field(
+        default=None,
+        description="How delivered dates are written, such as %d.%m.%Y; for all date columns, or "
+        "by contract column; YYYY-MM-DD by default",
+    )
+    units: Mapping[str, UnitConversion] = Field(
+        default_factory=dict,
+        description="By contract column: a named conversion such as fahrenheit_to_celsius, or "
+        "{factor: 12, offset: 0}, or {factor_from: units_per_case}",
+    )
+    codes: Mapping[str, Codes] = Field(
+        default_factory=dict,
+        description="By contract column: {delivered code: contract value}; another code is refused",
+    )
+    allow_corrections: bool = Field(
+        default=False,
+        description="Shipments and returns of earlier weeks in a later file correct those weeks",
+    )
+    complete_when: CompleteWhen = Field(
+        default=CompleteWhen.SETTLED,
+        description="settled: sizes and times stand still; success_file: _SUCCESS lies beside; "
+        "manifest: a manifest names every file",
+    )
+    settle_seconds: int | None = Field(
+        default=None,
+        ge=0,
+        le=86400,
+        description="How long a file must not have changed [s]; default of the platform's settings",
+    )
+    max_refused_share: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Above this share of refused rows the region-week fails [fraction]; default of "
+        "the platform's settings",
+    )
+
+    @field_validator("units", mode="before")
+    @classmethod
+    def _look_up_names(cls, units: Any) -> Any:
+        if not isinstance(units, Mapping):
+            return units
+        unknown = {str(one) for one in units.values() if isinstance(one, str)} - set(NAMED_UNITS)
+        if unknown:
+            raise ValueError(
+                f"{', '.join(sorted(unknown))} is no conversion: use {', '.join(NAMED_UNITS)}, or "
+                "{factor: ..., offset: ...}"
+            )
+        return {
+            column: NAMED_UNITS[one] if isinstance(one, str) else one
+            for column, one in units.items()
+        }
+
+    @field_validator("date_format")
+    @classmethod
+    def _are_dates(cls, given: str | Mapping[str, str] | None) -> str | Mapping[str, str] | None:
+        for one in [given] if isinstance(given, str) else (given or {}).values():
+            _check_date_format(one)
+        return given
+
+    @model_validator(mode="after")
+    def _comes_from_somewhere(self) -> Self:
+        if bool(self.path) == (self.sql is not None):
+            raise ValueError("set one of path (files) and sql (a database)")
+        return self
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if self.thousands == self.decimal:
+            raise ValueError(f"decimal and thousands are both {self.decimal!r}")
+        if self.format is FileFormat.CSV and self.path and self.delimiter == self.quote:
+            raise ValueError(f"delimiter and quote are both {self.quote!r}")
+        if "{week}" in self.path and "{ds}" in self.path:
+            raise ValueError("{ds} needs {delivered}: {week} is the week of the delivery")
+        wrong = sorted(_unused(self))
+        if wrong:
+            kind = "a database" if self.sql is not None else f"{self.format} files"
+            raise ValueError(f"{', '.join(wrong)} is not for {kind}: leave it out")
+        return self
+
     @model_validator(mode="after")
     def _names_its_region(self) -> Self:
-        if "{region}" not in self.path and self.region is None and "region" not in self.columns:
+        by_column = self.sql is not None and self.sql.region_column is not None
+        by_path = "{region}" in self.path or self.region is not None
+        if not by_path and not by_column and "region" not in self.columns:
             raise ValueError("no region: put {region} into path, or set region, or map the column")
         return self
+
+    def date_format_of(self, column: str) -> str | None:
+        """Say how dates of a contract column are delivered; None for YYYY-MM-DD."""
+        if isinstance(self.date_format, Mapping):
+            return self.date_format.get(column)
+        return self.date_format
+
+
+def _unused(source: Source) -> set[str]:
+    """Name keys that were set and cannot have an effect."""
+    given = source.model_fields_set
+    form = "sql" if source.sql is not None else str(source.format)
+    allowed = {
+        "delimiter": ("csv",),
+        "encoding": ("csv",),
+        "quote": ("csv",),
+        "skip_rows": ("csv", "excel"),
+        "sheet": ("excel",),
+        "decimal": _TEXT_FORMATS,
+        "thousands": _TEXT_FORMATS,
+        "compression": (*_TEXT_FORMATS, "parquet"),
+        "format": (*_TEXT_FORMATS, "parquet"),
+        "complete_when": (*_TEXT_FORMATS, "parquet"),
+        "settle_seconds": (*_TEXT_FORMATS, "parquet"),
+    }
+    return {key for key in given if form not in allowed.get(key, (form,))}
+
+
+def _check_date_format(given: str) -> None:
+    found = set(re.findall(r"%(.)", given))
+    if found - _DATE_DIRECTIVES:
+        wrong = ", ".join(f"%{one}" for one in sorted(found - _DATE_DIRECTIVES))
+        raise ValueError(f"date_format {given!r} has {wrong}: use %Y %m %d %b %y %G %V %u %j")
+    named = {"%m" if one in "bB" else f"%{one}" for one in found}
+    if not any(parts <= named for parts in _DATE_PARTS):
+        raise ValueError(
+            f"date_format {given!r} does not name a day: use %Y, %m and %d, or %G and %V for weeks"
+        )
 
 
 class Sources(_Strict):
@@ -161,10 +444,32 @@ def _check_columns(contract: Contract, source: Source) -> None:
             f"{contract.source}: {', '.join(sorted(unknown))} is not in its contract; "
             f"it has {', '.join(contract.kinds)}"
         )
-    if not source.has_week and contract.known_by is None and source.known_from is None:
+    for key, kinds in _CONVERTED.items():
+        given = getattr(source, key)
+        columns = given if isinstance(given, Mapping) else {}
+        for column in columns:
+            if contract.kinds.get(column) not in kinds:
+                could = [one for one, kind in contract.kinds.items() if kind in kinds]
+                raise ValueError(
+                    f"{contract.source}: {key} of {column!r} is not possible; it is for "
+                    f"{', '.join(could) or 'no column of this source'}"
+                )
+    if source.allow_corrections and contract.source not in CORRECTABLE:
+        raise ValueError(f"{contract.source}: allow_corrections is for {' and '.join(CORRECTABLE)}")
+    has_time = source.has_week or source.has_delivered or (source.sql and source.sql.has_time)
+    if not has_time and contract.known_by is None and source.known_from is None:
         raise ValueError(
             f"{contract.source}: its rows have no week. Put {{week}} into path or set known_from"
+            + (", or sql.week_column, or use :week in sql.query" if source.sql else "")
         )
+
+
+_CONVERTED: Mapping[str, tuple[Kind, ...]] = {
+    "units": (Kind.NUMBER,),
+    "codes": tuple(Kind),
+    "date_format": (Kind.DATE, Kind.MONDAY),
+}
+"""Kinds of columns that a key can convert."""
 
 
 def load_sources(file: Path | None = None) -> Sources:
