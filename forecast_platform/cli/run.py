@@ -118,10 +118,10 @@ def _groups(asked: Sequence[str], *, is_past: bool = False) -> list[str]:
 
 def _print_overlay(settings: "Settings") -> None:
     """Say where the answers of a past time are, and how to look at them."""
+    time = settings.as_of.isoformat().replace("+00:00", "Z") if settings.as_of else "now"
     err.print(
-        f"As of {settings.as_of:%Y-%m-%d %H:%M:%S}Z, in {settings.state_home}; nothing current "
-        f"was changed. Look at it: FORECAST_PLATFORM_AS_OF={settings.as_of:%Y-%m-%dT%H:%M:%S.%fZ} "
-        "forecast-platform forecast show",
+        f"As of {time}, in {settings.state_home}; nothing current was changed. "
+        f"Look at it: FORECAST_PLATFORM_AS_OF={time} forecast-platform forecast show",
         highlight=False,
         soft_wrap=True,
     )
