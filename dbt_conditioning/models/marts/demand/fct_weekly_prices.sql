@@ -66,8 +66,8 @@ compared as (
 
     select
         *,
-        count(price) over shelf - case when price is null then 0 else 1 end as n_others_priced,
-        sum(price) over shelf - coalesce(price, 0) as price_of_others,
+        (count(price) over shelf) - case when price is null then 0 else 1 end as n_others_priced,
+        (sum(price) over shelf) - coalesce(price, 0) as price_of_others,
         coalesce(
             min(price) over (
                 partition by region, week, ds, store_id, category
@@ -79,8 +79,8 @@ compared as (
                 order by price nulls last, product_id
             )
         ) as competitor_price_min,
-        count(*) over shelf - 1 as n_others,
-        sum(n_promoted) over shelf - n_promoted as n_others_promoted
+        (count(*) over shelf) - 1 as n_others,
+        (sum(n_promoted) over shelf) - n_promoted as n_others_promoted
 
     from planned
 
