@@ -2,10 +2,11 @@
 
 One asset per source. What a source must hold is in `forecast_platform.schemas.raw`, where its
 files lie in the sources file. Refused rows go to the table `quarantine`, every file and the fate
-of its rows to `raw_files`. See https://docs.dagster.io/guides/build/assets.
+of its rows to `row_ledger`. See https://docs.dagster.io/guides/build/assets.
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -25,11 +26,11 @@ from forecast_platform.resources.metadata import column_schema
 from forecast_platform.resources.reporting import report
 from forecast_platform.resources.sources import Required
 from forecast_platform.schemas.acceptance import Accepted, accept
-from forecast_platform.schemas.raw import CONTRACTS, Contract, Quarantine, RawFiles
+from forecast_platform.schemas.raw import CONTRACTS, Contract, Quarantine, RowLedger
 from forecast_platform.schemas.tables import as_table
 
 MAX_PROBLEMS_SHOWN = 10
-COUNTS = ("rows_read", "rows_accepted", "rows_refused", "rows_duplicate")
+COUNTS = ("rows_read", "rows_accepted", "rows_quarantined", "rows_duplicate")
 
 
 def build_raw_asset(contract: Contract) -> dg.AssetsDefinition:
@@ -56,7 +57,9 @@ def build_raw_asset(contract: Contract) -> dg.AssetsDefinition:
             raise dg.Failure(str(error), allow_retries=False) from error
         problems = delivery.bad | _missing(contract, landing, delivery, keys)
         taken = [key for key in keys if key not in problems]
-        accepted = accept(delivery.rows, contract)
+        accepted = accept(
+            delivery.rows, contract, allow_corrections=landing.allows_corrections(contract.source)
+        )
         files = _account(contract, delivery, accepted)
         result = _write(context, lake, contract, accepted, files, taken) if taken else None
         if problems or result is None:
@@ -91,12 +94,17 @@ def _account(contract: Contract, delivery: Delivery, accepted: Accepted) -> pd.D
             "file": one.file,
             "size_bytes": one.size_bytes,
             "sha256": digest,
+            "format": one.format,
+            "compression": one.compression,
+            "known_on": one.known_on(key.week),
+            "rows_replayed": 0,
             **accepted.counts_of(key.region, key.week, one.file),
+            "reasons": json.dumps(accepted.reasons_of(key.region, key.week, one.file)),
         }
         for key, one, digest in delivery.files
     ]
-    columns = list(RawFiles.to_schema().columns)
-    return RawFiles.validate(as_table(pd.DataFrame(records, columns=columns), RawFiles))
+    columns = list(RowLedger.to_schema().columns)
+    return RowLedger.validate(as_table(pd.DataFrame(records, columns=columns), RowLedger))
 
 
 def _write(  # noqa: PLR0917
@@ -119,8 +127,9 @@ def _write(  # noqa: PLR0917
         provenance={"files": digests},
         allow_empty=True,
     )
-    refused = as_table(accepted.quarantine(contract.source), Quarantine)
-    for table, rows in (("quarantine", _of(refused, keys)), ("raw_files", files)):
+    sha256_of = dict(zip(files["file"], files["sha256"], strict=True))
+    refused = as_table(accepted.quarantine(contract.source, sha256_of), Quarantine)
+    for table, rows in (("quarantine", _of(refused, keys)), ("row_ledger", files)):
         lake.write(
             table,
             rows,
@@ -129,12 +138,10 @@ def _write(  # noqa: PLR0917
             extra_keys={"source": contract.source},
             allow_empty=True,
         )
-    n_refused = int(files["rows_refused"].sum())
+    n_refused = int(files["rows_quarantined"].sum())
     if n_refused:
-        context.log.warning(
-            "%s: %d rows refused, see the table quarantine", contract.table, n_refused
-        )
-    details = {"n_files": len(files), "rows_refused": n_refused}
+        context.log.warning("%s: %d rows are in the table quarantine", contract.table, n_refused)
+    details = {"n_files": len(files), "rows_quarantined": n_refused}
     result = report(context, lake, receipt, read={}, details=details, by_key=facts)
     return result._replace(data_version=dg.DataVersion(_digest(digests.values())))
 

@@ -91,10 +91,10 @@ def contents_of(landing: LandingArea, files: Iterable[DeliveredFile]) -> Content
 
 def recorded_contents(lake: Tables, keys: Sequence[RegionWeek]) -> dict[RegionWeek, Contents]:
     """Look up what the raw tables of these region-weeks were made from."""
-    if not keys or not lake.exists("raw_files"):
+    if not keys or not lake.exists("row_ledger"):
         return {}
     rows = lake.read(
-        "raw_files",
+        "row_ledger",
         region=sorted({key.region for key in keys}),
         weeks=sorted({key.week for key in keys}),
         columns=["region", "week", "source", "sha256"],

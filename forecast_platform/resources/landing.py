@@ -25,6 +25,7 @@ from forecast_platform.partitions import RegionWeek, parse_week, weeks
 from forecast_platform.resources import formats
 from forecast_platform.resources.mapping import map_columns, query
 from forecast_platform.resources.sources import File, Required, Source, Sources, load_sources
+from forecast_platform.schemas.codes import REFUSAL
 from forecast_platform.schemas.raw import CONTRACTS, DELIVERED_WEEK
 from forecast_platform.vocabulary import REGION, WEEK
 
@@ -41,6 +42,8 @@ FILES_AT_ONCE: Final = 64
 """Files of a bucket that are fetched together."""
 
 ONE_WEEK: Final = pd.Timedelta(weeks=1)
+LAST_DAY: Final = pd.Timedelta(days=6)
+PACKED: Final = {".gz": "gzip", ".zst": "zstd", ".zip": "zip"}
 
 Listed = tuple[str, int, object]
 """Path below the landing folder, size [bytes], time of change."""
@@ -55,9 +58,12 @@ class DeliveredFile:
     region : str or None
         None when only the rows tell.
     week : pandas.Timestamp or None
-        None when the file is of many weeks.
+        Week at whose close it was known; None when the file is of many weeks.
     file : str
         Path below the landing folder.
+    format : str
+    delivered : pandas.Timestamp or None
+        Day of the delivery, where the path names it.
     """
 
     source: str
@@ -66,6 +72,17 @@ class DeliveredFile:
     file: str
     size_bytes: int
     modified: object
+    format: str = "csv"
+    delivered: pd.Timestamp | None = None
+
+    @property
+    def compression(self) -> str:
+        """How the file is packed, by the end of its name."""
+        return next((how for end, how in PACKED.items() if self.file.endswith(end)), "none")
+
+    def known_on(self, week: pd.Timestamp) -> pd.Timestamp:
+        """Day on which rows of ``week`` were known: named by the path, or the week's Sunday."""
+        return self.delivered if self.delivered is not None else week + LAST_DAY
 
 
 @dataclass(slots=True)
@@ -75,7 +92,8 @@ class Delivery:
     Attributes
     ----------
     rows : pandas.DataFrame
-        Text under contract names, with ``region``, ``week``, ``source_file``, ``source_row``.
+        Text under contract names, with ``region``, ``week``, ``known_on``, ``source_file``,
+        ``source_row``.
     files : list of tuple of RegionWeek, DeliveredFile and str
         Each region-week's files with their SHA-256.
     bad : dict of RegionWeek to str
@@ -106,6 +124,11 @@ class Landing(dg.ConfigurableResource):
         """Describe one source, or None when the customer does not deliver it."""
         return self.sources().sources.get(name)
 
+    def allows_corrections(self, name: str) -> bool:
+        """Whether rows of a source may be about an earlier week than that of their delivery."""
+        source = self.source(name)
+        return source is not None and (source.allow_corrections or source.has_delivered)
+
     def required_sources(self) -> list[str]:
         """Name the sources that every week must have a file of."""
         return [
@@ -120,7 +143,7 @@ class Landing(dg.ConfigurableResource):
         listed = list(self._list(""))
         found: list[DeliveredFile] = []
         for name, source in sources.items():
-            if source.has_week:
+            if source.has_week or source.has_delivered:
                 found += [one for one in _matching(name, source, listed) if one.region and one.week]
         return found
 
@@ -285,7 +308,9 @@ def _content(one: DeliveredFile, found: object) -> "bytes | BadFile":
 
 def _path_of(source: Source, key: RegionWeek) -> str:
     """Fill in where a region-week's files lie."""
-    return source.path.replace("{region}", key.region).replace("{week}", f"{key.week:%Y-%m-%d}")
+    path = source.path.replace("{region}", key.region)
+    # A file known in a later week than it names, by {delivered}, lies in the folder of its own.
+    return path if source.has_delivered else path.replace("{week}", f"{key.week:%Y-%m-%d}")
 
 
 def _folder(path: str) -> str:
@@ -315,10 +340,21 @@ def _matching(
         named = match.groupdict()
         try:
             week = parse_week(named["week"]).as_unit("us") if named.get("week") else None
+            delivered = _day(named.get("delivered"))
         except ValueError:
             continue  # a folder that no partition has; `forecast-platform status` lists weeks
+        if delivered is not None:
+            in_week = delivered - pd.Timedelta(days=delivered.dayofweek)
+            if week is None or in_week > week:
+                week = in_week
+            else:
+                delivered = None  # within the week, all of which is known at its close
         region = named.get("region") or source.region
-        yield DeliveredFile(name, region, week, path, size, modified)
+        yield DeliveredFile(name, region, week, path, size, modified, source.format, delivered)
+
+
+def _day(text: str | None) -> pd.Timestamp | None:
+    return pd.to_datetime(text, format="%Y-%m-%d").as_unit("us") if text else None
 
 
 def _keys_of(one: DeliveredFile, keys: Mapping[RegionWeek, None]) -> list[RegionWeek]:
@@ -347,7 +383,7 @@ def _rows_of(
     if one.region is not None:
         rows = _with(rows, REGION, pa.repeat(pa.scalar(one.region, pa.string()), n))
     rows = rows.append_column("source_file", pa.repeat(pa.scalar(one.file, pa.string()), n))
-    return rows.append_column("source_row", pa.array(np.arange(2, n + 2)))
+    return rows.append_column("source_row", pa.array(np.arange(2, n + 2) + source.skip_rows))
 
 
 def _with(rows: pa.Table, name: str, values: Any) -> pa.Table:
@@ -364,7 +400,9 @@ def _of_keys(
         known = pa.repeat(pa.scalar(one.week.to_pydatetime(), pa.timestamp("us")), rows.num_rows)
     else:
         known = pa.array(_known_week(name, source, rows, one.file), pa.timestamp("us"))
-    rows = rows.append_column(WEEK, known).select(_no_rows(name).column_names)
+    rows = rows.append_column(WEEK, known)
+    rows = rows.append_column("known_on", _known_on(one, rows[WEEK]))
+    rows = rows.select(_no_rows(name).column_names)
     if one.week is not None and one.region is not None:
         return rows, list(keys)
     places = pd.MultiIndex.from_arrays([rows[REGION].to_pandas(), rows[WEEK].to_pandas()])
@@ -374,14 +412,23 @@ def _of_keys(
     return rows.filter(pa.array(is_asked)), list(taken)
 
 
+def _known_on(one: DeliveredFile, weeks: pa.ChunkedArray) -> pa.Array:
+    if one.delivered is not None:
+        day = pa.scalar(one.delivered.to_pydatetime(), pa.timestamp("us"))
+        return pa.repeat(day, len(weeks))
+    return pa.array(weeks.to_pandas() + LAST_DAY, pa.timestamp("us"))
+
+
 def _no_rows(name: str) -> pa.Table:
     delivered = [DELIVERED_WEEK if one == WEEK else one for one in CONTRACTS[name].kinds]
     fields = [
         *(pa.field(column, pa.string()) for column in delivered),
         pa.field(REGION, pa.string()),
         pa.field(WEEK, pa.timestamp("us")),
+        pa.field("known_on", pa.timestamp("us")),
         pa.field("source_file", pa.string()),
         pa.field("source_row", pa.int64()),
+        pa.field(REFUSAL, pa.string()),
     ]
     return pa.schema(fields).empty_table()
 

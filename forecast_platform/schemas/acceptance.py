@@ -4,6 +4,7 @@ The laws themselves are the contracts in `schemas.raw` and the forms in `schemas
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
@@ -11,12 +12,15 @@ from typing import cast
 import pandas as pd
 from pandera.errors import SchemaErrors
 
-from forecast_platform.schemas.parsing import parse
+from forecast_platform.schemas.codes import REFUSAL, Code
+from forecast_platform.schemas.parsing import no_refusals, parse
 from forecast_platform.schemas.raw import DELIVERED_WEEK, Contract
 from forecast_platform.schemas.tables import as_table
-from forecast_platform.vocabulary import WEEK
+from forecast_platform.vocabulary import DS, WEEK
 
-ORIGIN = ["region", "week", "source_file", "source_row"]
+ORIGIN = ["region", "week", "known_on", "source_file", "source_row"]
+LAST_DAY = pd.Timedelta(days=6)
+"""From the Monday of a week to the Sunday that closes it."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Accepted:
     delivered : pandas.DataFrame
         All rows, as text.
     refused : pandas.DataFrame
-        ``column``, ``reason``, ``value``, indexed like ``delivered``.
+        ``code``, ``column``, ``reason``, ``value``, indexed like ``delivered``.
     duplicates : pandas.Index
         Rows that repeat another row of their region and week exactly.
     """
@@ -44,21 +48,43 @@ class Accepted:
         """Count the rows of one file in one region-week by what became of them."""
         return dict(self._counts.get((region, week, file), _NO_ROWS))
 
+    def reasons_of(self, region: str, week: pd.Timestamp, file: str) -> dict[str, int]:
+        """Count the refused rows of one file in one region-week by code."""
+        return dict(self._reasons.get((region, week, file), {}))
+
+    @cached_property
+    def _reasons(self) -> dict[tuple[str, pd.Timestamp, str], dict[str, int]]:
+        places = self.delivered.loc[self.refused.index, ["region", "week", "source_file"]]
+        counted = places.assign(code=self.refused["code"]).value_counts(sort=False).reset_index()
+        found: dict[tuple[str, pd.Timestamp, str], dict[str, int]] = {}
+        for one in counted.sort_values("code").to_dict("records"):
+            place = (one["region"], one["week"], one["source_file"])
+            found.setdefault(place, {})[str(one["code"])] = int(one["count"])
+        return found
+
     @cached_property
     def _counts(self) -> dict[tuple[str, pd.Timestamp, str], dict[str, int]]:
         fate = self.delivered[["region", "week", "source_file"]].assign(
             rows_read=1,
             rows_accepted=self.delivered.index.isin(self.table.index).astype(int),
-            rows_refused=self.delivered.index.isin(self.refused.index).astype(int),
+            rows_quarantined=self.delivered.index.isin(self.refused.index).astype(int),
             rows_duplicate=self.delivered.index.isin(self.duplicates).astype(int),
         )
         counted = fate.groupby(["region", "week", "source_file"]).sum()
         return cast("dict[tuple[str, pd.Timestamp, str], dict[str, int]]", counted.to_dict("index"))
 
-    def quarantine(self, source: str) -> pd.DataFrame:
-        """Make the rows of the table `quarantine`."""
+    def quarantine(self, source: str, digests: Mapping[str, str]) -> pd.DataFrame:
+        """Make the rows of the table `quarantine`.
+
+        Parameters
+        ----------
+        source : str
+        digests : mapping of str to str
+            SHA-256 of each file, by name.
+        """
         rows = self.delivered.loc[self.refused.index]
-        texts = rows.drop(columns=ORIGIN)
+        found = rows["source_file"].map(dict(digests)).astype("str")
+        texts = rows.drop(columns=[*ORIGIN, REFUSAL], errors="ignore")
         as_json = [json.dumps(row, default=str) for row in texts.to_dict("records")]
         return pd.DataFrame(
             {
@@ -66,7 +92,9 @@ class Accepted:
                 "week": rows["week"],
                 "source": source,
                 "file": rows["source_file"],
+                "file_sha256": found,
                 "row_number": rows["source_row"],
+                "code": self.refused["code"],
                 "column": self.refused["column"],
                 "reason": self.refused["reason"],
                 "value": self.refused["value"],
@@ -75,19 +103,22 @@ class Accepted:
         )
 
 
-_NO_ROWS = {"rows_read": 0, "rows_accepted": 0, "rows_refused": 0, "rows_duplicate": 0}
+_NO_ROWS = {"rows_read": 0, "rows_accepted": 0, "rows_quarantined": 0, "rows_duplicate": 0}
 
 
-def accept(rows: pd.DataFrame, contract: Contract) -> Accepted:
+def accept(rows: pd.DataFrame, contract: Contract, *, allow_corrections: bool = False) -> Accepted:
     """Judge delivered rows.
 
     Parameters
     ----------
     rows : pandas.DataFrame
         Text under contract names, with region, week, source_file and source_row; the rows of a
-        later file come after those of an earlier one.
+        later file come after those of an earlier one. ``known_on`` is the Sunday of the week
+        unless the rows say it.
     contract : Contract
         What they are held to.
+    allow_corrections : bool, default=False
+        Whether rows may be about an earlier week than the one they were delivered in.
 
     Notes
     -----
@@ -96,12 +127,16 @@ def accept(rows: pd.DataFrame, contract: Contract) -> Accepted:
     the later file is a correction and the earlier row is kept in quarantine.
     """
     rows = rows.reset_index(drop=True)
+    if "known_on" not in rows.columns:
+        rows["known_on"] = rows[WEEK] + LAST_DAY
     kinds = {DELIVERED_WEEK if c == WEEK else c: kind for c, kind in contract.kinds.items()}
-    parsed = parse(rows, kinds, contract.nullable)
-    found = [parsed.refused]
+    before = _refused_before(rows)
+    judged = rows.drop(columns=REFUSAL, errors="ignore").drop(index=before.index)
+    parsed = parse(judged, kinds, contract.nullable)
+    found = [parsed.refused, before]
     table = parsed.table
     if contract.names_its_week:
-        table, wrong = _of_their_week(table)
+        table, wrong = _of_their_week(table, allow_corrections=allow_corrections)
         found.append(wrong)
     table, wrong = _sensible(table, contract)
     found.append(wrong)
@@ -114,17 +149,33 @@ def accept(rows: pd.DataFrame, contract: Contract) -> Accepted:
     return Accepted(table, rows, refused.sort_index(), duplicates.append(repeats))
 
 
-def _refusal(column: str, reason: pd.Series | str, value: pd.Series) -> pd.DataFrame:
+def _refused_before(rows: pd.DataFrame) -> pd.DataFrame:
+    """Read the refusals of rows that could not be put into the contract's form."""
+    if REFUSAL not in rows.columns:
+        return no_refusals(rows.index)
+    told = rows[REFUSAL].dropna()
+    if told.empty:
+        return no_refusals(rows.index)
+    return pd.DataFrame([json.loads(one) for one in told], index=told.index)
+
+
+def _refusal(code: Code, column: str, reason: pd.Series | str, value: pd.Series) -> pd.DataFrame:
     shown = value.astype("str")
-    return pd.DataFrame({"column": column, "reason": reason, "value": shown}, index=value.index)
+    return pd.DataFrame(
+        {"code": str(code), "column": column, "reason": reason, "value": shown}, index=value.index
+    )
 
 
-def _of_their_week(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    wrong = table[DELIVERED_WEEK] != table["week"]
+def _of_their_week(
+    table: pd.DataFrame, *, allow_corrections: bool
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Refuse rows of another week than that of their delivery, or of a later one."""
+    table = table.assign(**{DS: table[DELIVERED_WEEK]})
+    wrong = table[DS] > table[WEEK] if allow_corrections else table[DS] != table[WEEK]
     about = table.loc[wrong, DELIVERED_WEEK].dt.strftime("%Y-%m-%d")
     file_week = table.loc[wrong, "week"].dt.strftime("%Y-%m-%d")
     reason = "is not the week of its delivery, " + file_week
-    return table[~wrong], _refusal(WEEK, reason, about)
+    return table[~wrong], _refusal(Code.OTHER_WEEK, WEEK, reason, about)
 
 
 def _sensible(table: pd.DataFrame, contract: Contract) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -139,6 +190,7 @@ def _sensible(table: pd.DataFrame, contract: Contract) -> tuple[pd.DataFrame, pd
         cases = cases.drop_duplicates("index").set_index("index").sort_index()
         wrong = pd.DataFrame(
             {
+                "code": str(Code.OUT_OF_BOUNDS),
                 "column": cases["column"]
                 .where(cases["schema_context"] == "Column", "")
                 .astype(str),
@@ -148,7 +200,7 @@ def _sensible(table: pd.DataFrame, contract: Contract) -> tuple[pd.DataFrame, pd
         )
         wrong.index = wrong.index.astype(int)
         return table.drop(index=wrong.index), wrong
-    return table, _refusal("", "", table["region"][:0])
+    return table, no_refusals(table.index)
 
 
 def _unrepeated(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.Index]:
@@ -162,20 +214,20 @@ def _unambiguous(table: pd.DataFrame, contract: Contract) -> tuple[pd.DataFrame,
     in_file = table.duplicated([*_key(contract), "source_file"], keep=False)
     reason = "has the same key as another row of its file, with other values"
     wrong = table.loc[in_file, contract.key[0]]
-    return table[~in_file], _refusal(", ".join(contract.key), reason, wrong)
+    return table[~in_file], _refusal(Code.CONFLICTING, ", ".join(contract.key), reason, wrong)
 
 
 def _latest(table: pd.DataFrame, contract: Contract) -> tuple[pd.DataFrame, pd.Index, pd.DataFrame]:
     """Keep the row of the last file; earlier ones repeat it or were replaced by it."""
     earlier = table.duplicated(_key(contract), keep="last")
-    values = [c for c in table.columns if c not in ("source_file", "source_row")]
+    values = [c for c in table.columns if c not in ("known_on", "source_file", "source_row")]
     last = table.loc[~earlier, values]
     at_all = pd.concat([last, table.loc[earlier, values]])
     repeats = at_all.duplicated().loc[table.index[earlier]]
     replaced = repeats.index[~repeats]
     reason = "was replaced by a later file of the same week"
     wrong = table.loc[replaced, contract.key[0]]
-    refused = _refusal(", ".join(contract.key), reason, wrong)
+    refused = _refusal(Code.SUPERSEDED, ", ".join(contract.key), reason, wrong)
     return table[~earlier], repeats.index[repeats], refused
 
 

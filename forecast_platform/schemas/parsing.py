@@ -11,6 +11,8 @@ from typing import Final
 
 import pandas as pd
 
+from forecast_platform.schemas.codes import Code
+
 
 class Kind(StrEnum):
     """How the text of a column is read."""
@@ -58,7 +60,7 @@ class Parsed:
     table : pandas.DataFrame
         The rows of which every column was read.
     refused : pandas.DataFrame
-        Columns ``column``, ``reason`` and ``value``, indexed like the delivered rows.
+        Columns ``code``, ``column``, ``reason`` and ``value``, indexed like the delivered rows.
     """
 
     table: pd.DataFrame
@@ -97,17 +99,29 @@ def parse(rows: pd.DataFrame, kinds: Mapping[str, Kind], nullable: frozenset[str
             reason = reason.mask(is_empty, "is empty")
         typed[column] = values
         if is_wrong.any():
-            found.append(_refusals(column, reason[is_wrong], text[is_wrong]))
-    refused = pd.concat(found) if found else _refusals("", rows.index.to_series()[:0], None)
+            found.append(_refusals(column, reason[is_wrong], text[is_wrong], is_empty[is_wrong]))
+    refused = pd.concat(found) if found else no_refusals(rows.index[:0])
     refused = refused[~refused.index.duplicated()]
     table = rows.assign(**typed).drop(index=refused.index)
     return Parsed(table, refused)
 
 
-def _refusals(column: str, reason: pd.Series, value: pd.Series | None) -> pd.DataFrame:
-    shown = value.fillna("") if value is not None else reason
+def no_refusals(index: pd.Index) -> pd.DataFrame:
+    """Make a frame of refusals without rows."""
+    columns = ("code", "column", "reason", "value")
+    return pd.DataFrame({name: pd.Series(dtype="str") for name in columns}, index=index[:0])
+
+
+def _refusals(
+    column: str, reason: pd.Series, value: pd.Series, is_empty: pd.Series
+) -> pd.DataFrame:
     return pd.DataFrame(
-        {"column": column, "reason": reason.astype("str"), "value": shown.astype("str")},
+        {
+            "code": is_empty.map({True: str(Code.EMPTY), False: str(Code.UNREADABLE)}),
+            "column": column,
+            "reason": reason.astype("str"),
+            "value": value.fillna("").astype("str"),
+        },
         index=reason.index,
     )
 

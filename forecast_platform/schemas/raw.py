@@ -5,6 +5,7 @@ makes a row unique and which values make sense. Where files lie and what a custo
 column is in `resources.sources`.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +14,7 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
+from forecast_platform.schemas.codes import Code
 from forecast_platform.schemas.parsing import Kind
 from forecast_platform.vocabulary import FORMATS, SHOPPER_COLUMNS
 
@@ -30,6 +32,9 @@ class _Delivered(pa.DataFrameModel):
     week: Series[pd.Timestamp] = pa.Field(
         description="Monday of the week at whose close the row was known"
     )
+    known_on: Series[pd.Timestamp] = pa.Field(
+        description="Day on which the row was known: the Sunday of `week`, or that of the delivery"
+    )
     source_file: Series[str] = pa.Field(description="Delivered file, below the landing folder")
     source_row: Series[int] = pa.Field(ge=1, description="Row of the file; the header is row 1")
 
@@ -44,16 +49,26 @@ class _StoreProduct(_Delivered):
     product_id: Series[str] = pa.Field(description="Product")
 
 
-class Shipments(_StoreProduct):
-    """Units shipped to each store in the week; what was not shipped has no row."""
+class _WeeklyUnits(_StoreProduct):
+    ds: Series[pd.Timestamp] = pa.Field(
+        description="Monday of the week the row is about; before `week` when it is a correction"
+    )
+
+    @pa.dataframe_check(name="is_about_a_week_that_is_over")
+    def _is_about_a_week_that_is_over(cls, table: pd.DataFrame) -> pd.Series:
+        return table["ds"] <= table["week"]
+
+
+class Shipments(_WeeklyUnits):
+    """Units shipped to each store in a week; what was not shipped has no row."""
 
     units_shipped: Series[float] = pa.Field(
         ge=0, le=MAX_UNITS, description="Units shipped in the week [units]"
     )
 
 
-class Returns(_StoreProduct):
-    """Units that each store sent back in the week."""
+class Returns(_WeeklyUnits):
+    """Units that each store sent back in a week."""
 
     units_returned: Series[float] = pa.Field(
         ge=0, le=MAX_UNITS, description="Units returned in the week [units]"
@@ -186,15 +201,20 @@ class Quarantine(pa.DataFrameModel):
     week: Series[pd.Timestamp] = pa.Field(description="Monday of the delivery's week")
     source: Series[str] = pa.Field(description="Source the row was delivered for")
     file: Series[str] = pa.Field(description="Delivered file, below the landing folder")
+    file_sha256: Series[str] = pa.Field(description="Digest of the file's content")
     row_number: Series[int] = pa.Field(description="Row of the file; the header is row 1")
+    code: Series[str] = pa.Field(isin=list(Code), description="The reason, in one word")
     column: Series[str] = pa.Field(nullable=True, description="Column that is wrong")
     reason: Series[str] = pa.Field(description="What is wrong with it")
     value: Series[str] = pa.Field(nullable=True, description="The value that was refused")
     row_json: Series[str] = pa.Field(description="The row as delivered, as JSON")
 
 
-class RawFiles(pa.DataFrameModel):
-    """Every delivered file and what became of its rows."""
+class RowLedger(pa.DataFrameModel):
+    """Every delivered file and what became of its rows: read = accepted + quarantined + duplicate.
+
+    A file of many regions or weeks has one row for each of them.
+    """
 
     region: Series[str] = pa.Field(description="Sales region")
     week: Series[pd.Timestamp] = pa.Field(description="Monday of the delivery's week")
@@ -202,15 +222,27 @@ class RawFiles(pa.DataFrameModel):
     file: Series[str] = pa.Field(description="Delivered file, below the landing folder")
     size_bytes: Series[int] = pa.Field(description="Size [bytes]")
     sha256: Series[str] = pa.Field(description="Digest of the content")
+    format: Series[str] = pa.Field(description="How the file was read")
+    compression: Series[str] = pa.Field(description="How the file was packed, or `none`")
+    known_on: Series[pd.Timestamp] = pa.Field(description="Day on which its rows were known")
     rows_read: Series[int] = pa.Field(description="Rows of this region and week")
     rows_accepted: Series[int] = pa.Field(description="Rows written to the raw table")
-    rows_refused: Series[int] = pa.Field(description="Rows in quarantine")
+    rows_quarantined: Series[int] = pa.Field(description="Rows in quarantine")
     rows_duplicate: Series[int] = pa.Field(description="Exact duplicates that were dropped")
+    rows_replayed: Series[int] = pa.Field(
+        description="Rows taken as a person mended them; counted above by what became of them"
+    )
+    reasons: Series[str] = pa.Field(description="JSON object: rows in quarantine by code")
 
     @pa.dataframe_check(name="accounts_for_every_row")
     def _accounts_for_every_row(cls, table: pd.DataFrame) -> pd.Series:
-        kept = table["rows_accepted"] + table["rows_refused"] + table["rows_duplicate"]
+        kept = table["rows_accepted"] + table["rows_quarantined"] + table["rows_duplicate"]
         return table["rows_read"] == kept
+
+    @pa.dataframe_check(name="has_a_reason_for_every_row_in_quarantine")
+    def _has_a_reason_for_every_row(cls, table: pd.DataFrame) -> pd.Series:
+        with_reason = table["reasons"].map(lambda text: sum(json.loads(str(text)).values()))
+        return table["rows_quarantined"] == with_reason.astype("int64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +300,7 @@ CONTRACTS: Final[Mapping[str, Contract]] = {
                 "week": Kind.MONDAY,
                 "units_shipped": Kind.NUMBER,
             },
-            key=("store_id", "product_id", "week"),
+            key=("store_id", "product_id", "ds"),
             grain="one row per region, week, store and product with shipments.",
             names_its_week=True,
             known_by=DELIVERED_WEEK,
@@ -282,7 +314,7 @@ CONTRACTS: Final[Mapping[str, Contract]] = {
                 "week": Kind.MONDAY,
                 "units_returned": Kind.NUMBER,
             },
-            key=("store_id", "product_id", "week"),
+            key=("store_id", "product_id", "ds"),
             grain="one row per region, week, store and product with returns.",
             names_its_week=True,
             known_by=DELIVERED_WEEK,

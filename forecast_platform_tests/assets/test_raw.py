@@ -18,7 +18,7 @@ from forecast_platform.simulation import WARTS, RetailerConfig, simulate
 RETAILER = RetailerConfig(regions=("north", "south"), stores_per_region=4, products=5, n_weeks=10)
 WEEKS = [str(week.date()) for week in pd.date_range(RETAILER.first_week, periods=10, freq="W-MON")]
 FIRST, LAST = f"north|{WEEKS[0]}", f"south|{WEEKS[-1]}"
-COUNTS = ["rows_read", "rows_accepted", "rows_refused", "rows_duplicate"]
+COUNTS = ["rows_read", "rows_accepted", "rows_quarantined", "rows_duplicate"]
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Intake:
         return sorted((self.folder / source / region / week).iterdir())
 
     def counts(self, week: str, source: str = "shipments") -> list[list[int]]:
-        files = self.lake.read("raw_files", region="north", weeks=[pd.Timestamp(week)])
+        files = self.lake.read("row_ledger", region="north", weeks=[pd.Timestamp(week)])
         files = files[files["source"] == source].sort_values("file")
         return files[COUNTS].to_numpy().tolist()
 
@@ -141,8 +141,8 @@ def test_a_range_takes_in_what_its_region_weeks_take_in_one_by_one(intake: Intak
 def test_a_range_writes_each_table_once(intake: Intake):
     intake.take(FIRST, LAST)
 
-    versions = {t: intake.lake.version(t) for t in ("raw_shipments", "quarantine", "raw_files")}
-    assert versions == {"raw_shipments": 1, "quarantine": 1, "raw_files": 1}
+    versions = {t: intake.lake.version(t) for t in ("raw_shipments", "quarantine", "row_ledger")}
+    assert versions == {"raw_shipments": 1, "quarantine": 1, "row_ledger": 1}
 
 
 def test_each_region_week_says_its_rows_and_files(intake: Intake):

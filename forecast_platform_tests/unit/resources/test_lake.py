@@ -194,13 +194,13 @@ def test_writers_of_a_side_table_leave_one_another_alone(lake: Lake):
     key = RegionWeek("north", WEEKS[0])
     for source in ("returns", "shipments", "returns"):
         rows = rows_for(key).assign(source=source)
-        lake.write("raw_files", rows, [key], run_id="run", extra_keys={"source": source})
+        lake.write("row_ledger", rows, [key], run_id="run", extra_keys={"source": source})
 
-    assert lake.read("raw_files")["source"].value_counts().to_dict() == {
+    assert lake.read("row_ledger")["source"].value_counts().to_dict() == {
         "returns": 2,
         "shipments": 2,
     }
-    assert len(lake.read("raw_files", where={"source": "returns"})) == 2
+    assert len(lake.read("row_ledger", where={"source": "returns"})) == 2
 
 
 def test_a_new_column_is_added_and_old_rows_have_none(lake: Lake):

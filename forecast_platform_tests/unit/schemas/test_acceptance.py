@@ -19,6 +19,7 @@ SHIPMENT = {
     "units_shipped": "5",
     "region": "north",
     "week": WEEK,
+    "known_on": WEEK + pd.Timedelta(days=6),
     "source_file": "a.csv",
     "source_row": 2,
 }
@@ -31,6 +32,7 @@ EVENT = {
     "is_holiday": "false",
     "region": "north",
     "week": WEEK,
+    "known_on": WEEK + pd.Timedelta(days=6),
     "source_file": "a.csv",
     "source_row": 2,
 }
@@ -70,7 +72,9 @@ def test_leading_zeros_of_a_zip_are_kept():
         "opened_on": "2020-01-01",
         "closed_on": "",
     }
-    origin = {name: SHIPMENT[name] for name in ("region", "week", "source_file", "source_row")}
+    origin = {
+        name: SHIPMENT[name] for name in ("region", "week", "known_on", "source_file", "source_row")
+    }
 
     table = judged("stores", store | origin).table
 
@@ -99,7 +103,9 @@ def test_a_wrong_row_is_refused_with_its_column_and_reason(change: dict, column:
 def test_the_quarantine_says_where_a_row_came_from_and_what_it_was():
     accepted = shipments({}, {"product_id": "P2", "units_shipped": "1_000"})
 
-    row = Quarantine.validate(as_table(accepted.quarantine("shipments"), Quarantine)).iloc[0]
+    row = Quarantine.validate(
+        as_table(accepted.quarantine("shipments", {"a.csv": "abc", "b.csv": "def"}), Quarantine)
+    ).iloc[0]
 
     assert (row["file"], row["row_number"], row["column"]) == ("a.csv", 3, "units_shipped")
     assert row["value"] == "1_000"
@@ -200,3 +206,61 @@ def test_what_was_read_was_accepted_refused_or_a_duplicate(changes: list[dict]):
         assert counts["rows_read"] == sum(row["source_file"] == file for row in rows)
         assert counts["rows_read"] == sum(v for k, v in counts.items() if k != "rows_read")
     CONTRACTS["shipments"].schema.validate(as_table(accepted.table, CONTRACTS["shipments"].schema))
+
+
+# corrections, codes and the day on which a row was known
+
+
+def test_an_earlier_week_is_a_correction_only_where_that_is_allowed():
+    rows = pd.DataFrame([SHIPMENT | {DELIVERED_WEEK: "2024-02-26"}])
+
+    refused = accept(rows, CONTRACTS["shipments"])
+    taken = accept(rows, CONTRACTS["shipments"], allow_corrections=True)
+
+    assert refused.refused["code"].tolist() == ["other_week"]
+    assert taken.table["ds"].tolist() == [pd.Timestamp("2024-02-26")]
+    assert taken.table["week"].tolist() == [WEEK]
+
+
+def test_a_later_week_is_never_a_correction():
+    rows = pd.DataFrame([SHIPMENT | {DELIVERED_WEEK: "2024-03-11"}])
+
+    refused = accept(rows, CONTRACTS["shipments"], allow_corrections=True).refused
+
+    assert refused["code"].tolist() == ["other_week"]
+
+
+def test_a_correction_and_the_row_of_the_week_itself_do_not_conflict():
+    rows = pd.DataFrame([SHIPMENT, SHIPMENT | {DELIVERED_WEEK: "2024-02-26", "source_row": 3}])
+
+    accepted = accept(rows, CONTRACTS["shipments"], allow_corrections=True)
+
+    assert fates(accepted) == ["accepted", "accepted"]
+
+
+def test_rows_are_known_on_the_sunday_of_their_week_unless_they_say_more():
+    told = pd.Timestamp("2024-03-06").as_unit("us")
+
+    assert shipments({}).table["known_on"].tolist() == [pd.Timestamp("2024-03-10")]
+    rows = pd.DataFrame([SHIPMENT | {"known_on": told}])
+    assert accept(rows, CONTRACTS["shipments"]).table["known_on"].tolist() == [told]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ([{"units_shipped": ""}], "empty"),
+        ([{"units_shipped": "1_000"}], "unreadable"),
+        ([{"units_shipped": "-1"}], "out_of_bounds"),
+        ([{DELIVERED_WEEK: "2024-02-26"}], "other_week"),
+        ([{}, {"units_shipped": "6"}], "conflicting"),
+        ([{}, {"units_shipped": "6", "source_file": "b.csv"}], "superseded"),
+    ],
+)
+def test_every_refusal_has_a_code_and_the_ledger_counts_it(changes: list[dict], code: str):
+    accepted = shipments(*changes)
+
+    assert set(accepted.refused["code"]) == {code}
+    n_refused = len(accepted.refused)
+    assert accepted.reasons_of("north", WEEK, "a.csv") == {code: n_refused}
+    assert accepted.counts_of("north", WEEK, "a.csv")["rows_quarantined"] == n_refused
