@@ -27,7 +27,7 @@ MODELS = {
     node["name"]: node for node in MANIFEST["nodes"].values() if node["resource_type"] == "model"
 }
 TYPES_OF = {
-    "varchar": {"str", "string[pyarrow]"},
+    "string": {"str", "string[pyarrow]"},
     "date": {"datetime64[us]", "datetime64[ns]"},
     "double": {"float64"},
     "bigint": {"int64"},
