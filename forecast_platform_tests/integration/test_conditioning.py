@@ -382,6 +382,121 @@ def test_weeks_that_another_run_has_yet_to_condition_still_count(lake: Lake, mar
     assert lake.read("dim_series").empty
 
 
+def late(week: pd.Timestamp, ds: pd.Timestamp, column: str, *values: Sequence[Any]) -> pd.DataFrame:
+    told = rows(week, ["store_id", "product_id", column], *values)
+    return told.assign(ds=ds, known_on=week + pd.Timedelta(days=2))
+
+
+def corrected_tables() -> dict[str, pd.DataFrame]:
+    """Store 1 corrects the first week in the third; store 2 reports the second in the fourth."""
+    tables = raw_tables()
+    shipments = tables["raw_shipments"]
+    tables["raw_shipments"] = pd.concat(
+        [
+            shipments.assign(ds=shipments["week"], known_on=shipments["week"]),
+            both(
+                [
+                    late(W3, W1, "units_shipped", ("1", "a", 9), ("1", "b", 4)),
+                    late(W4, W2, "units_shipped", ("2", "b", 6)),
+                ]
+            ),
+        ]
+    )
+    returns = tables["raw_returns"]
+    tables["raw_returns"] = pd.concat(
+        [
+            returns.assign(ds=returns["week"], known_on=returns["week"]),
+            both([late(W4, W1, "units_returned", ("1", "a", 2))]),
+        ]
+    )
+    return tables
+
+
+def test_weeks_with_corrections_built_one_by_one_equal_those_built_at_once(tmp_path: Path) -> None:
+    at_once, one_by_one = (Lake(uri=str(tmp_path / name)) for name in ("at_once", "one_by_one"))
+    for lake in (at_once, one_by_one):
+        fill(lake, corrected_tables())
+    assert condition(at_once, KEYS[0], KEYS[-1]).success
+    for week in WEEKS:
+        assert condition(one_by_one, RegionWeek("north", week), RegionWeek("south", week)).success
+
+    expected, found = contents(at_once), contents(one_by_one)
+
+    for mart in MARTS:
+        pd.testing.assert_frame_equal(found[mart], expected[mart], obj=mart)
+    demand = expected["fct_weekly_demand"].query("region == 'north' and ds < week")
+    told = {
+        (one.week, one.ds, one.unique_id): (one.y, one.is_filled, one.known_on - one.week)
+        for one in demand.itertuples()
+    }
+    tuesday, sunday = pd.Timedelta(days=2), pd.Timedelta(days=6)
+    assert told == {
+        (W3, W1, "n1/a"): (9, False, tuesday),
+        (W3, W1, "n1/b"): (4, False, tuesday),
+        (W4, W1, "n1/a"): (7, False, tuesday),
+        (W4, W2, "n2/a"): (0, True, sunday),
+        (W4, W2, "n2/b"): (6, False, tuesday),
+    }
+    assert demand["is_reported"].all()
+    series = expected["dim_series"].query("unique_id == 'n1/b'")
+    assert dict(zip(series["week"], series["first_week"], strict=True)) == {W2: W2, W3: W1}
+
+
+def test_store_that_says_nothing_of_a_week_is_not_reported(marts) -> None:
+    demand = marts["fct_weekly_demand"].query("region == 'north'")
+
+    found = {(one.unique_id, one.ds): one.is_reported for one in demand.itertuples()}
+
+    assert [key for key, is_reported in found.items() if not is_reported] == [
+        ("n2/a", W2),
+        ("n2/a", W3),
+    ]
+
+
+def test_zip_of_every_open_store_has_weather_for_each_week_ahead(marts) -> None:
+    """Nothing is delivered for z2: it has what z1 had, and says so."""
+    weather = marts["fct_weekly_weather"].query("region == 'north'")
+
+    by_zip = {name: rows.reset_index(drop=True) for name, rows in weather.groupby("zip")}
+
+    assert set(by_zip) == {"z1", "z2"}
+    for column in ("week", "h", "origin", "temperature_c", "precipitation_mm", "known_on"):
+        pd.testing.assert_series_equal(by_zip["z2"][column], by_zip["z1"][column])
+    assert set(by_zip["z1"]["n_days_filled"]) == {0}
+    assert set(by_zip["z2"]["n_days_filled"]) == {7}
+
+
+def test_lost_forecast_is_the_older_one_and_then_what_is_usual(lake: Lake, marts) -> None:
+    """From the third week on nobody forecasts; years ago it was ten degrees colder."""
+    tables = raw_tables()
+    observed = tables["raw_weather"].query("kind == 'observed' or week < @W3")
+    years_ago = tables["raw_weather"].query("kind == 'observed'")
+    days = pd.Timedelta(weeks=104)
+    years_ago = pd.concat(
+        years_ago.assign(
+            **{name: years_ago[name] - days + ahead for name in ("week", "day", "issued_on")},
+            temperature_c=years_ago["temperature_c"] - 10,
+        )
+        for ahead in (pd.Timedelta(0), pd.Timedelta(weeks=4))
+    )
+    weather = pd.concat([observed, years_ago])
+    keys = {RegionWeek(one.region, one.week) for one in weather.itertuples()}
+    lake.write("raw_weather", weather, keys, run_id="lost")
+
+    assert condition(lake, KEYS[0], KEYS[-1]).success
+
+    found = contents(lake)["fct_weekly_weather"].query("region == 'north' and zip == 'z1'")
+    rows_of = found.set_index(["week", "h"])
+    before = marts["fct_weekly_weather"].query("region == 'north' and zip == 'z1'")
+    issued = before.set_index(["week", "h"])
+    assert rows_of.loc[W3].loc[[0, 1, 2, 3], "origin"].tolist() == ["observed"] + ["forecast"] * 3
+    assert rows_of.loc[(W3, 3), "temperature_c"] == issued.loc[(W2, 4), "temperature_c"]
+    assert rows_of.loc[(W3, 3), "known_on"] == W2 + pd.Timedelta(days=6)
+    assert rows_of.loc[(W3, 4), "origin"] == rows_of.loc[(W4, 4), "origin"] == "climatology"
+    assert rows_of.loc[(W3, 4), "n_days_filled"] == 7
+    assert rows_of.loc[(W3, 4), "temperature_c"] < rows_of.loc[(W3, 3), "temperature_c"]
+
+
 def test_sources_never_delivered_leave_their_marts_empty(tmp_path: Path) -> None:
     lake = Lake(uri=str(tmp_path / "lake"))
     required = {name: raw_tables()[name] for name, raw in RAW_TABLES.items() if raw.is_required}
@@ -404,4 +519,4 @@ def test_without_a_required_source_the_missing_table_is_named(tmp_path: Path) ->
 def test_dbt_unit_tests_pass(lake: Lake) -> None:
     with Conditioning().build(lake, KEYS, unit_tests=True) as built:
         assert not built.problems
-        assert sum(test.unique_id.startswith("unit_test") for test in built.tests) >= 11
+        assert sum(test.unique_id.startswith("unit_test") for test in built.tests) >= 19
