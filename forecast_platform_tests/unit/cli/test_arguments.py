@@ -1,10 +1,18 @@
-from datetime import date
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pandas as pd
 import pytest
+import typer
 
 from forecast_platform.cli import arguments
-from forecast_platform.cli.arguments import choose_regions, choose_weeks, last_closed_week, names
+from forecast_platform.cli.arguments import (
+    choose_regions,
+    choose_weeks,
+    last_closed_week,
+    names,
+    read_time,
+)
+from forecast_platform.cli.run import _groups
 from forecast_platform.errors import UnknownRegion, UnknownWeek
 from forecast_platform.settings import Settings
 
@@ -13,7 +21,7 @@ SETTINGS = Settings()
 
 @pytest.fixture(autouse=True)
 def _closed_week(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arguments, "last_closed_week", lambda: pd.Timestamp("2024-03-04"))
+    monkeypatch.setattr(arguments, "_now", lambda: datetime(2024, 3, 12, 6, tzinfo=UTC))
 
 
 def test_names_are_split_at_commas_and_said_once() -> None:
@@ -69,7 +77,46 @@ def test_a_wrong_week_is_refused_with_what_is_wrong(
 
 
 def test_the_clock_gives_a_monday_of_the_past(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+
     week = last_closed_week()
 
     assert week.dayofweek == 0
     assert week + pd.Timedelta(weeks=1) <= pd.Timestamp(date.today())
+
+
+def test_a_past_time_is_in_utc() -> None:
+    six = datetime(2024, 3, 10, 6, tzinfo=UTC)
+
+    assert read_time("2024-03-10T06:00Z") == read_time("2024-03-10T06:00") == six
+    assert read_time("2024-03-10T08:00+02:00").tzinfo == UTC
+    assert read_time("2024-03-10T08:00+02:00") == six
+    assert Settings(as_of=six.astimezone(timezone(timedelta(hours=2)))).as_of == six
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        pytest.param("yesterday", "is not a time", id="words"),
+        pytest.param("2024-03-12T06:01Z", "lies ahead", id="future"),
+    ],
+)
+def test_what_is_no_past_time_is_refused(text: str, says: str) -> None:
+    with pytest.raises(UnknownWeek, match=says):
+        read_time(text)
+
+
+def test_as_of_a_past_time_the_last_week_is_the_last_of_then() -> None:
+    past = Settings(as_of=datetime(2024, 2, 21, tzinfo=UTC))
+
+    assert choose_weeks(None, None, past) == [pd.Timestamp("2024-02-12")]
+    with pytest.raises(UnknownWeek, match="is not over"):
+        choose_weeks("2024-02-19", None, past)
+
+
+def test_as_of_a_past_time_no_file_is_taken_in() -> None:
+    assert "raw" in _groups([])
+    assert _groups(["data"], is_past=True) == ["conditioned", "features"]
+    assert _groups([], is_past=True)[0] == "conditioned"
+    with pytest.raises(typer.Exit):
+        _groups(["raw"], is_past=True)

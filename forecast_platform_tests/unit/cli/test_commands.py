@@ -23,6 +23,8 @@ COMMANDS = [
     ["forecast"],
     ["forecast", "show"],
     ["forecast", "export"],
+    ["trace"],
+    ["reproduce"],
 ]
 
 
