@@ -51,6 +51,12 @@ class Settings(BaseSettings):
         description="Options for deltalake and fsspec, as JSON: credentials, endpoints.",
         repr=False,
     )
+    audit_days: int = Field(
+        default=730,
+        ge=1,
+        description="How long old versions of tables can be read; maintenance removes what is "
+        "older [days].",
+    )
     sources_file: Path | None = Field(
         default=None, description="YAML that maps delivered files to contracts; default packaged."
     )

@@ -32,10 +32,12 @@ def build_lake(settings: Settings) -> Lake:
             uri=settings.lake,
             storage_options=settings.storage_options,
             git_commit=settings.code_commit,
+            audit_days=settings.audit_days,
         )
     return LakeAsOf(
         uri=str(settings.state_home / "lake"),
         git_commit=settings.code_commit,
+        audit_days=settings.audit_days,
         base_uri=settings.lake,
         base_options=settings.storage_options,
         as_of=settings.as_of.isoformat(),
@@ -62,7 +64,7 @@ class LakeAsOf(Lake):
             return self._overlay.read_arrow(table, **selection)
         columns = selection.pop("columns", None)
         wanted = list(columns) if columns is not None else self.column_names(table)
-        commits = self._overlay.history(table)
+        commits = _replacing(self._overlay.history(table))
         keys = [*KEYS, *{name for commit in commits for name in commit["extra_keys"]}]
         old, new = (
             lake.read_arrow(
@@ -76,6 +78,10 @@ class LakeAsOf(Lake):
     def write(self, table: str, *arguments: Any, **options: Any) -> WriteReceipt:
         """Write as `Lake.write` does, into the overlay."""
         return self._overlay.write(table, *arguments, **options)
+
+    def append(self, table: str, *arguments: Any, **options: Any) -> WriteReceipt:
+        """Add rows as `Lake.append` does, to the overlay; old rows stay beside them."""
+        return self._overlay.append(table, *arguments, **options)
 
     def version(self, table: str) -> int | None:
         """Version of the table at the time, or of the overlay's where there was none."""
@@ -110,7 +116,7 @@ class LakeAsOf(Lake):
         spans: list[Mapping[str, Sequence[str]]] = []
         if self._overlay.exists(table):
             found.update(self._overlay.weeks_of(table, region))
-            spans = [one["region_weeks"] for one in self._overlay.history(table)]
+            spans = [one["region_weeks"] for one in _replacing(self._overlay.history(table))]
         if self._is_in_base(table):
             rows = self._base.read_arrow(
                 table, version=self._at(table), region=region, columns=[WEEK]
@@ -214,6 +220,11 @@ def _version_at(
 def _there(lake: Lake, table: str, version: int | None, names: Sequence[str]) -> list[str]:
     there = set(lake.column_names(table, version))
     return [name for name in dict.fromkeys(names) if name in there]
+
+
+def _replacing(commits: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Leave out commits that only added rows."""
+    return [one for one in commits if one.get("operationParameters", {}).get("mode") != "Append"]
 
 
 def _kept(rows: pa.Table, commits: Sequence[Mapping[str, Any]]) -> pa.Table:

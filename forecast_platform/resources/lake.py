@@ -159,9 +159,9 @@ class Lake(dg.ConfigurableResource):
         where: Mapping[str, str] | None = None,
     ) -> pa.Table:
         """Read as ``read`` does, into an Arrow table whose metadata holds table and version."""
-        source = self._open(table, version)
+        source = self.open(table, version)
         filters = _filters(region, since, until, weeks, where)
-        dataset = source.to_pyarrow_dataset(partitions=filters or None)
+        dataset = source.to_pyarrow_dataset(file_pruning_predicate=filters or None)
         names = (
             list(columns) if columns is not None else pa.schema(source.schema().to_arrow()).names
         )
@@ -169,8 +169,8 @@ class Lake(dg.ConfigurableResource):
             rows = _in_order(dataset).to_table(columns=names)
         except FileNotFoundError as error:
             raise TableMissing(
-                f"version {source.version()} of table {table} can no longer be read, its files were "
-                f"vacuumed: old versions are kept for {self.audit_days} days"
+                f"version {source.version()} of table {table} can no longer be read, its files "
+                f"were vacuumed: old versions are kept for {self.audit_days} days"
             ) from error
         return rows.replace_schema_metadata({"table": table, "version": str(source.version())})
 
@@ -279,17 +279,17 @@ class Lake(dg.ConfigurableResource):
     def version(self, table: str) -> int | None:
         """Latest version of a table, or None if there is no such table."""
         try:
-            return self._open(table).version()
+            return self.open(table).version()
         except TableMissing:
             return None
 
     def column_names(self, table: str, version: int | None = None) -> list[str]:
         """Name the columns of a table, in order."""
-        return pa.schema(self._open(table, version).schema().to_arrow()).names
+        return pa.schema(self.open(table, version).schema().to_arrow()).names
 
     def exists(self, table: str) -> bool:
         """Whether somebody has written the table."""
-        return DeltaTable.is_deltatable(self._uri_of(table), self._options)
+        return DeltaTable.is_deltatable(self.uri_of(table), self.delta_options)
 
     def history(self, table: str, limit: int | None = None) -> list[dict[str, Any]]:
         """List commits of a table, the latest first, with run id, git commit and provenance.
@@ -297,39 +297,64 @@ class Lake(dg.ConfigurableResource):
         ``region_weeks`` are what a commit replaced, as of `spans_of`; ``extra_keys`` of which
         values of further partition columns.
         """
-        return [_read_commit(commit) for commit in self._open(table).history(limit)]
+        return [_read_commit(commit) for commit in self.open(table).history(limit)]
 
     def weeks_of(self, table: str, region: str) -> list[pd.Timestamp]:
         """Weeks of which the table holds rows for a region, in order."""
         filters = _filters(region, None, None, None, None)
-        found = self._open(table).partitions(partition_filters=filters)
+        found = self.open(table).partitions(file_pruning_predicate=filters)
         return sorted({pd.Timestamp(str(entry[WEEK])).as_unit("us") for entry in found})
 
     @property
-    def _options(self) -> dict[str, str]:
+    def delta_options(self) -> dict[str, str]:
+        """Storage options that deltalake understands."""
         return {k: v for k, v in self.storage_options.items() if k not in FSSPEC_ONLY}
 
-    def _uri_of(self, table: str) -> str:
+    @property
+    def retention(self) -> dict[str, str]:
+        """Table properties that keep old versions for the audit period."""
+        keep = f"interval {self.audit_days} days"
+        return dict.fromkeys(
+            ("delta.logRetentionDuration", "delta.deletedFileRetentionDuration"), keep
+        )
+
+    def uri_of(self, table: str) -> str:
+        """Folder or URI of a table.
+
+        Raises
+        ------
+        TableMissing
+            If it is not the name of one.
+        """
         if not TABLE_PATTERN.fullmatch(table):
             raise TableMissing(f"{table!r} is not a table name: use a-z, 0-9 and '_'")
         if "://" in self.uri:
             return f"{self.uri.rstrip('/')}/{table}"
         return str(Path(self.uri).expanduser().resolve() / table)
 
-    def _open(self, table: str, version: int | None = None) -> DeltaTable:
+    def open(self, table: str, version: int | None = None) -> DeltaTable:
+        """Open a table, for what `Lake` itself does not do.
+
+        Raises
+        ------
+        TableMissing
+            If nobody has written the table, or not that version of it.
+        """
         try:
-            return DeltaTable(self._uri_of(table), version=version, storage_options=self._options)
-        except TableNotFoundError:
-            raise TableMissing(
-                f"the lake at {self.uri} has no table {table}: materialize the asset first"
-            ) from None
+            return DeltaTable(
+                self.uri_of(table), version=version, storage_options=self.delta_options
+            )
         except DeltaError as error:
-            if version is None:
-                raise
-            raise TableMissing(
-                f"table {table} has no version {version}; versions are kept for "
-                f"{self.audit_days} days: {error}"
-            ) from error
+            if version is not None and self.exists(table):
+                raise TableMissing(
+                    f"table {table} has no version {version}; versions are kept for "
+                    f"{self.audit_days} days: {error}"
+                ) from error
+            if isinstance(error, TableNotFoundError):
+                raise TableMissing(
+                    f"the lake at {self.uri} has no table {table}: materialize the asset first"
+                ) from None
+            raise
 
     def _commit(
         self,
@@ -357,24 +382,20 @@ class Lake(dg.ConfigurableResource):
     def _open_or_create(self, table: str, schema: pa.Schema, extra: Sequence[str]) -> DeltaTable:
         if not self.exists(table):
             self._create(table, schema, extra)
-        return self._open(table)
+        return self.open(table)
 
     def _create(self, table: str, schema: pa.Schema, extra: Sequence[str]) -> None:
         """Make an empty table; losing the race to make it is as good as winning."""
         if "://" not in self.uri:
-            Path(self._uri_of(table)).mkdir(parents=True, exist_ok=True)
-        keep = f"interval {self.audit_days} days"
+            Path(self.uri_of(table)).mkdir(parents=True, exist_ok=True)
         try:
             DeltaTable.create(
-                self._uri_of(table),
+                self.uri_of(table),
                 schema=schema,
                 mode="error",
                 partition_by=[REGION, WEEK, *extra],
-                storage_options=self._options,
-                configuration={
-                    "delta.logRetentionDuration": keep,
-                    "delta.deletedFileRetentionDuration": keep,
-                },
+                storage_options=self.delta_options,
+                configuration=self.retention,
             )
         except DeltaError:
             if not self.exists(table):
