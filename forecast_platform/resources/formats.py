@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import zlib
+from dataclasses import dataclass, field
 from typing import Any, Final
 from zipfile import BadZipFile, ZipFile
 
@@ -17,15 +18,19 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from forecast_platform.errors import BadFile
-from forecast_platform.resources.sources import File, FileFormat
-
-MAX_FILE_BYTES: Final = 2 * 1024**3
-"""A larger file is refused, packed or unpacked: deliver it in parts."""
+from forecast_platform.resources.sources import Compression, File, FileFormat
+from forecast_platform.resources.spreadsheets import read_workbook
+from forecast_platform.resources.unpacking import check_size, compression_in, unpack
+from forecast_platform.schemas.codes import Code
 
 MAX_WHOLE: Final = 1e15
 """Floating-point numbers up to here are whole when they look so."""
+
+NO_TEXT: Final = "\ufffd"
+"""What stands for bytes that are no text."""
 
 UNREADABLE: Final = (
     pa.ArrowException,
@@ -42,25 +47,84 @@ UNREADABLE: Final = (
 """What the parsers raise when a file is not what its format says."""
 
 
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that cannot be read, in a file that can.
+
+    Attributes
+    ----------
+    number : int
+        Row below the header, from 0, bad ones counted.
+    code : Code
+    reason : str
+    text : str
+        The line as delivered; bytes that are no text stand as U+FFFD.
+    """
+
+    number: int
+    code: Code
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What a file holds.
+
+    Attributes
+    ----------
+    table : pyarrow.Table
+        The rows that can be read, every value as text.
+    bad : list of BadRow
+        The others, in order.
+    """
+
+    table: pa.Table
+    bad: list[BadRow] = field(default_factory=list)
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """Number each row of the table as in the file: below the header, from 0."""
+        numbers = np.arange(self.table.num_rows + len(self.bad))
+        return np.delete(numbers, [one.number for one in self.bad])
+
+
 def read_text(file: File, path: str, content: bytes) -> pa.Table:
-    """Read a file with every value as text.
+    """Read a file, of which every row must be right, with every value as text.
 
     Raises
     ------
     BadFile
-        If it is not what its format says: truncated, another format, another encoding.
+        As `read_rows`, or if one row is wrong.
+    """
+    found = read_rows(file, path, content)
+    if found.bad:
+        first = found.bad[0]
+        raise BadFile(f"{path}: row {first.number + 2} {first.reason}: {first.text[:200]!r}")
+    return found.table
+
+
+def read_rows(file: File, path: str, content: bytes) -> Text:
+    """Read a file with every value as text, bad rows apart.
+
+    Raises
+    ------
+    BadFile
+        If it is not what its format says: truncated, another format, not one row readable.
     """
     try:
-        content = _unpacked(path, content)
-        table = _PARSERS[file.format](file, content)
-        _check_names(table.column_names)
+        content = _unpacked(file, content)
+        found = _PARSERS[file.format](file, content)
+        _check_names(found.table.column_names)
+        if found.bad and not found.table.num_rows:
+            raise ValueError(f"no row can be read; the first one {found.bad[0].reason}")
     except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadFile(
             f"{path} cannot be read as {file.format}: {reason}. It may be truncated or of another "
             "format; nothing of it was taken. Deliver it again"
         ) from error
-    return table
+    return found
 
 
 def stringified(table: pa.Table) -> pa.Table:
@@ -100,65 +164,127 @@ def _check_names(names: list[str]) -> None:
         raise ValueError(f"its header names a column twice: {', '.join(names)}")
 
 
-def _check_size(size_bytes: int) -> None:
-    if size_bytes > MAX_FILE_BYTES:
-        raise ValueError(f"it unpacks to more than {MAX_FILE_BYTES} bytes")
+def _unpacked(file: File, content: bytes) -> bytes:
+    is_zip = file.format is FileFormat.EXCEL
+    how = str(file.compression)
+    if file.compression is Compression.AUTO:
+        how = compression_in(content, may_be_zip=is_zip)
+    return unpack(content, how, may_be_zip=is_zip)
 
 
-def _unpacked(path: str, content: bytes) -> bytes:
-    if not path.endswith(".gz"):
-        return content
-    import gzip
-
-    with gzip.open(io.BytesIO(content)) as packed:
-        unpacked = packed.read(MAX_FILE_BYTES + 1)
-    _check_size(len(unpacked))
-    return unpacked
+def _decoded(content: bytes, encoding: str) -> tuple[bytes, bool]:
+    """Write text as UTF-8; bytes that are none become U+FFFD, and it is said that there are."""
+    try:
+        return content.decode(encoding).encode(), False
+    except UnicodeDecodeError:
+        return content.decode(encoding, errors="replace").encode(), True
 
 
-def _csv(file: File, content: bytes) -> pa.Table:
-    if codecs.lookup(file.encoding).name != "utf-8":
-        content = content.decode(file.encoding).encode()
+def _csv(file: File, content: bytes) -> Text:
+    if codecs.lookup(file.encoding).name == "utf-8":
+        content = content.removeprefix(codecs.BOM_UTF8)
+    content, is_damaged = _decoded(content, file.encoding)
     content = content.removeprefix(codecs.BOM_UTF8)
+    for _ in range(file.skip_rows):
+        content = content.partition(b"\n")[2]
     head = content.split(b"\n", 1)[0].decode().rstrip("\r")
     if not head:
         raise ValueError("it is empty, not even a header")
-    names = next(csv.reader([head], delimiter=file.delimiter))
+    names = next(csv.reader([head], delimiter=file.delimiter, quotechar=file.quote))
     _check_names(names)
-    return pacsv.read_csv(
+    malformed: list[pacsv.InvalidRow] = []
+    table = pacsv.read_csv(
         io.BytesIO(content),
         read_options=pacsv.ReadOptions(use_threads=False),
-        parse_options=pacsv.ParseOptions(delimiter=file.delimiter, newlines_in_values=True),
+        parse_options=pacsv.ParseOptions(
+            delimiter=file.delimiter,
+            quote_char=file.quote,
+            newlines_in_values=True,
+            invalid_row_handler=lambda row: malformed.append(row) or "skip",
+        ),
         convert_options=pacsv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
         ),
     )
+    bad = [_malformed(one) for one in malformed]
+    _check_end(file, content, table, bad)
+    return _without_undecodable(Text(table, bad), file) if is_damaged else Text(table, bad)
 
 
-def _parquet(_: File, content: bytes) -> pa.Table:
+HEADER_ROWS: Final = 2
+"""The parser counts rows from 1, and the header is one."""
+
+
+def _malformed(row: "pacsv.InvalidRow") -> BadRow:
+    reason = f"has {row.actual_columns} values, the header has {row.expected_columns}"
+    return BadRow(row.number - HEADER_ROWS, Code.MALFORMED, reason, row.text)
+
+
+def _check_end(file: File, content: bytes, table: pa.Table, bad: list[BadRow]) -> None:
+    """Refuse a file that is cut off, or in which a quote swallowed the rows after it."""
+    n_rows = table.num_rows + len(bad)
+    ends_badly = bool(bad) and bad[-1].number == n_rows - 1
+    if ends_badly and not content.endswith((b"\n", b"\r")):
+        raise ValueError(f"its last line is cut off: {bad[-1].text[:200]!r}")
+    last = [bad[-1].text] if ends_badly else [str(one[-1]) for one in table.columns if n_rows]
+    has_open_quote = content.count(file.quote.encode()) % 2 == 1
+    if has_open_quote and any("\n" in one for one in last):
+        raise ValueError(f"a quote {file.quote} is opened and never closed")
+
+
+def _without_undecodable(text: Text, file: File) -> Text:
+    """Set rows apart that hold bytes which are no text of the file's encoding."""
+    damaged = np.zeros(text.table.num_rows, dtype=bool)
+    for column in text.table.columns:
+        damaged |= column.to_pandas().str.contains(NO_TEXT, regex=False).to_numpy(bool)
+    numbers = text.numbers
+    reason = f"holds bytes that are no {file.encoding} text"
+    lines = text.table.filter(pa.array(damaged)).to_pylist()
+    found = [
+        BadRow(int(number), Code.UNDECODABLE, reason, file.delimiter.join(line.values()))
+        for number, line in zip(numbers[damaged], lines, strict=True)
+    ]
+    bad = sorted([*text.bad, *found], key=lambda one: one.number)
+    return Text(text.table.filter(pa.array(~damaged)), bad)
+
+
+def _parquet(_: File, content: bytes) -> Text:
     packed = pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True)
     groups = range(packed.metadata.num_row_groups)
-    _check_size(sum(packed.metadata.row_group(group).total_byte_size for group in groups))
+    check_size(sum(packed.metadata.row_group(group).total_byte_size for group in groups))
     _check_names(packed.schema_arrow.names)
-    return stringified(packed.read())
+    return Text(stringified(packed.read()))
 
 
-def _jsonl(_: File, content: bytes) -> pa.Table:
+def _jsonl(file: File, content: bytes) -> Text:
     """Read one object a line; numbers keep the text they were delivered as."""
-    lines = content.decode("utf-8-sig").split("\n")
-    rows = [_object(line, number) for number, line in enumerate(lines, 1) if line.strip()]
-    if not rows:
+    lines = content.removeprefix(codecs.BOM_UTF8).split(b"\n")
+    delivered = [line for line in lines if line.strip()]
+    if not delivered:
         raise ValueError("it is empty, not even one object")
+    rows: list[dict[str, str | None]] = []
+    bad: list[BadRow] = []
+    for number, line in enumerate(delivered):
+        try:
+            rows.append(_object(line.decode(file.encoding)))
+        except (ValueError, RecursionError) as error:
+            is_text = not isinstance(error, UnicodeDecodeError)
+            code = Code.MALFORMED if is_text else Code.UNDECODABLE
+            text = line.decode(file.encoding, errors="replace")
+            bad.append(BadRow(number, code, f"is no JSON object: {error}", text))
+    if bad and bad[-1].number == len(delivered) - 1 and not content.endswith(b"\n"):
+        raise ValueError(f"its last line is cut off: {bad[-1].text[:200]!r}")
     names = dict.fromkeys(name for row in rows for name in row)
-    return pa.table(
-        {name: pa.array([row.get(name) for row in rows], pa.string()) for name in names}
+    return Text(
+        pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in names}),
+        bad,
     )
 
 
-def _object(line: str, number: int) -> dict[str, str | None]:
+def _object(line: str) -> dict[str, str | None]:
     row = json.loads(line, parse_int=str, parse_float=str, parse_constant=str)
     if not isinstance(row, dict):
-        raise ValueError(f"line {number} is no object")  # noqa: TRY004 - a file is wrong, no type
+        raise ValueError("it is another value")  # noqa: TRY004 - a file is wrong, no type
     return {name: _json_text(value) for name, value in row.items()}
 
 
@@ -166,23 +292,10 @@ def _json_text(value: Any) -> str | None:
     return value if isinstance(value, str | None) else json.dumps(value)
 
 
-def _excel(file: File, content: bytes) -> pa.Table:
+def _excel(file: File, content: bytes) -> Text:
     with ZipFile(io.BytesIO(content)) as packed:
-        _check_size(sum(part.file_size for part in packed.infolist()))
-    cells = pd.read_excel(
-        io.BytesIO(content),
-        sheet_name=file.sheet if file.sheet is not None else 0,
-        header=None,
-        dtype=str,
-        na_filter=False,
-        engine="openpyxl",
-    )
-    if cells.empty:
-        raise ValueError("it is empty, not even a header")
-    names = cells.iloc[0].astype("str").tolist()
-    _check_names(names)
-    rows = cells.iloc[1:].set_axis(names, axis=1).astype("str")
-    return stringified(pa.Table.from_pandas(rows, preserve_index=False))
+        check_size(sum(part.file_size for part in packed.infolist()))
+    return Text(read_workbook(file, content))
 
 
 _PARSERS: Final = {
