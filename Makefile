@@ -4,11 +4,13 @@ SHELL := /bin/bash
 BIN := .venv/bin
 WORKERS ?= 2
 PYTEST_ARGS ?=
+DATA ?= ../shared/data
+ARGS ?=
 
-.PHONY: help setup demo dev test check fix bench docs clean
+.PHONY: help setup demo dev test check fix bench bench-accuracy docs clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The stamp is written last: a set-up that was interrupted starts again where pip left off.
 .venv/.installed: pyproject.toml scripts/make_venv.sh
@@ -38,6 +40,9 @@ fix: .venv/.installed .venv-sqlfluff/.installed ## Format the code and repair wh
 
 bench: .venv/.installed ## Measure the hot paths against a peer in the same run
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks
+
+bench-accuracy: .venv/.installed ## Hold the models against peers on DATA=<folder>; ARGS=--quick for a look
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.accuracy --data $(DATA) $(ARGS)
 
 docs: .venv/.installed ## List the documentation pages
 	@find README.md CONTRIBUTING.md docs -name '*.md' | sort
