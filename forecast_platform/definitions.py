@@ -9,6 +9,7 @@ import dagster as dg
 
 from forecast_platform import assets, checks
 from forecast_platform.automation.jobs import jobs
+from forecast_platform.automation.maintenance import build_maintenance_schedule, lake_maintenance
 from forecast_platform.automation.schedules import build_weekly_forecast_schedule
 from forecast_platform.automation.sensors import build_landing_sensor
 from forecast_platform.resources.as_of import LandingAsOf, build_lake
@@ -35,8 +36,13 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=dg.load_assets_from_package_module(assets, include_specs=True),
         asset_checks=dg.load_asset_checks_from_package_module(checks),
-        jobs=jobs,
-        schedules=[build_weekly_forecast_schedule(running=unattended)] if is_now else [],
+        jobs=[*jobs, *([lake_maintenance] if is_now else [])],
+        schedules=[
+            build_weekly_forecast_schedule(running=unattended),
+            build_maintenance_schedule(running=unattended),
+        ]
+        if is_now
+        else [],
         sensors=[build_landing_sensor(running=unattended, every_seconds=look_every)]
         if is_now
         else [],

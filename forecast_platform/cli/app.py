@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
-from forecast_platform.cli import regions
+from forecast_platform.cli import regions, sources
 from forecast_platform.cli.console import EXIT_CODES, out
 from forecast_platform.cli.demo import demo
 from forecast_platform.cli.dev import dev
+from forecast_platform.cli.docs import docs
 from forecast_platform.cli.forecast import app as forecast_app
+from forecast_platform.cli.lake import app as lake_app
 from forecast_platform.cli.reproduce import reproduce
 from forecast_platform.cli.run import run
 from forecast_platform.cli.simulate import simulate
@@ -55,12 +57,15 @@ def options(
 app.command()(demo)
 app.command()(simulate)
 app.add_typer(regions.app, name="regions")
+app.add_typer(sources.app, name="sources")
 app.command()(run)
 app.command()(status)
 app.add_typer(forecast_app, name="forecast")
+app.add_typer(lake_app, name="lake")
 app.command()(trace)
 app.command()(reproduce)
 app.command()(dev)
+app.command()(docs)
 
 
 def run_app() -> None:

@@ -25,6 +25,9 @@ COMMANDS = [
     ["forecast", "export"],
     ["trace"],
     ["reproduce"],
+    ["lake"],
+    ["lake", "status"],
+    ["lake", "maintain"],
 ]
 
 
