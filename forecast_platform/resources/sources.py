@@ -5,8 +5,9 @@ a source must hold is in `forecast_platform.schemas.raw`.
 """
 
 import codecs
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from enum import StrEnum
 from functools import cached_property
@@ -21,6 +22,9 @@ from forecast_platform.schemas.parsing import Kind
 from forecast_platform.schemas.raw import CONTRACTS, Contract
 
 DEFAULT_SOURCES = Path(__file__).with_name("default_sources.yaml")
+
+Place = tuple[str | int, ...]
+"""Keys from a source down to a value."""
 
 _DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _PLACEHOLDERS = {
@@ -433,35 +437,50 @@ class Sources(_Strict):
         for name, source in sources.items():
             if name not in CONTRACTS:
                 raise ValueError(f"{name!r} is not a source: use {', '.join(CONTRACTS)}")
-            _check_columns(CONTRACTS[name], source)
+            for place, message in contract_problems(CONTRACTS[name], source):
+                raise ValueError(f"{name}.{'.'.join(map(str, place))}: {message}")
         return sources
 
 
-def _check_columns(contract: Contract, source: Source) -> None:
-    unknown = set(source.columns) - set(contract.kinds) - {"region"}
-    if unknown:
-        raise ValueError(
-            f"{contract.source}: {', '.join(sorted(unknown))} is not in its contract; "
-            f"it has {', '.join(contract.kinds)}"
-        )
+def contract_problems(contract: Contract, source: Source) -> Iterator[tuple[Place, str]]:
+    """Say what of a source does not fit its contract, and under which key."""
+    for column in source.columns:
+        if column not in (*contract.kinds, "region"):
+            yield (
+                ("columns", column),
+                f"{column} is not in its contract; it has {', '.join(contract.kinds)}"
+                + did_you_mean(column, contract.kinds),
+            )
     for key, kinds in _CONVERTED.items():
         given = getattr(source, key)
-        columns = given if isinstance(given, Mapping) else {}
-        for column in columns:
+        for column in given if isinstance(given, Mapping) else ():
             if contract.kinds.get(column) not in kinds:
                 could = [one for one, kind in contract.kinds.items() if kind in kinds]
-                raise ValueError(
-                    f"{contract.source}: {key} of {column!r} is not possible; it is for "
+                yield (
+                    (key, column),
+                    f"{key} is not for {column!r}; it is for "
                     f"{', '.join(could) or 'no column of this source'}"
+                    + did_you_mean(column, could),
                 )
     if source.allow_corrections and contract.source not in CORRECTABLE:
-        raise ValueError(f"{contract.source}: allow_corrections is for {' and '.join(CORRECTABLE)}")
+        yield ("allow_corrections",), f"allow_corrections is for {' and '.join(CORRECTABLE)}"
     has_time = source.has_week or source.has_delivered or (source.sql and source.sql.has_time)
     if not has_time and contract.known_by is None and source.known_from is None:
-        raise ValueError(
-            f"{contract.source}: its rows have no week. Put {{week}} into path or set known_from"
-            + (", or sql.week_column, or use :week in sql.query" if source.sql else "")
+        yield (
+            ("sql" if source.sql else "path",),
+            "its rows have no week. Put {week} into path or set known_from"
+            + (", or sql.week_column, or use :week in sql.query" if source.sql else ""),
         )
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Suggest the known name that is nearest, if one is near.
+
+    >>> did_you_mean("colums", ["columns", "codes"])
+    '. Did you mean columns?'
+    """
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f". Did you mean {near[0]}?" if near else ""
 
 
 _CONVERTED: Mapping[str, tuple[Kind, ...]] = {
