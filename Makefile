@@ -46,6 +46,7 @@ bench-accuracy: .venv/.installed ## Hold the models against peers on DATA=<folde
 
 docs: .venv/.installed ## List the documentation pages
 	@find README.md CONTRIBUTING.md docs -name '*.md' | sort
+	@echo "dbt's documentation of the conditioned tables: $(BIN)/forecast-platform docs"
 
 clean: ## Remove environments, caches and build output; never data/
 	@echo "Removing environments, caches and build output. data/ stays; remove it by hand if you mean to."

@@ -29,6 +29,7 @@ from pydantic import Field
 
 from forecast_platform.errors import ForecastPlatformError, TableMissing
 from forecast_platform.partitions import RegionWeek, by_region, parse_region, parse_week
+from forecast_platform.resources import spark
 from forecast_platform.resources.lake import Lake
 from forecast_platform.settings import PROJECT_ROOT
 from forecast_platform.vocabulary import SHOPPER_COLUMNS
@@ -300,10 +301,14 @@ class Conditioned:
 
 
 class Conditioning(dg.ConfigurableResource):
-    """dbt on DuckDB over the lake, for some regions and weeks at a time."""
+    """dbt over the lake, for some regions and weeks at a time: on DuckDB, or on a local Spark."""
 
     project_dir: str = Field(default=str(PROJECT_DIR), description="Folder of the dbt project.")
     memory_limit: str = Field(default="2GB", description="What DuckDB may use before it spills.")
+    target: str = Field(
+        default="run",
+        description="Target of the dbt profile: `run` (DuckDB, in this process) or `spark`.",
+    )
 
     @contextmanager
     def build(
@@ -343,13 +348,12 @@ class Conditioning(dg.ConfigurableResource):
                 arguments += ["--indirect-selection", "cautious"]
                 arguments += ["--select", *(f"+{mart}" for mart in select)]
             arguments += [] if unit_tests else ["--exclude-resource-type", "unit_test"]
-            results = _invoke(Path(self.project_dir), arguments)
-            yield Conditioned(
-                database=database,
-                versions=versions,
-                tests=_test_outcomes(results, database),
-                problems=_problems(results, database),
-            )
+            if self.target == "spark":
+                tests, problems = _build_on_spark(arguments, database)
+            else:
+                results = _invoke(Path(self.project_dir), arguments)
+                tests, problems = _test_outcomes(results, database), _problems(results, database)
+            yield Conditioned(database, versions=versions, tests=tests, problems=problems)
 
 
 def load_box(lake: Lake, box: Box, database: Path) -> dict[str, int | None]:
@@ -550,6 +554,48 @@ def _invoke(project_dir: Path, arguments: Sequence[str]) -> "Sequence[RunResult]
     return outcome.result.results
 
 
+def build_docs(folder: Path, project_dir: Path = PROJECT_DIR) -> Path:
+    """Write dbt's documentation of sources, models and their columns as one page.
+
+    The models are made over empty tables first, so that the page knows the columns' types.
+
+    Returns
+    -------
+    pathlib.Path
+        ``static_index.html`` in ``folder``: graph, SQL, tests; needs no server.
+
+    Raises
+    ------
+    ConditioningFailed
+        If dbt cannot.
+    """
+    from dbt.cli.main import dbtRunner
+
+    monday = pd.Timestamp("2024-01-01")
+    box = Box(("any_region",), monday, monday + WEEK_DAYS)
+    with tempfile.TemporaryDirectory(prefix="conditioning-") as scratch:
+        database = Path(scratch) / f"{DATABASE}.duckdb"
+        with _open(database) as connection:
+            connection.execute("create schema lake")
+            for name, columns in _tables_of_the_lake().items():
+                _create(connection, name, columns, [])
+        _, *options = _arguments(str(project_dir), database, box, memory_limit="1GB")
+        options = [one for one in options if one not in {"--no-write-json", "--no-populate-cache"}]
+        for verb in (["run"], ["docs", "generate", "--static"]):
+            with _one_dbt:
+                outcome = dbtRunner().invoke([*verb, "--quiet", *options])
+            if not outcome.success:
+                raise ConditioningFailed(f"dbt {' '.join(verb)}: {outcome.exception}")
+        folder.mkdir(parents=True, exist_ok=True)
+        page = folder / "static_index.html"
+        shutil.copyfile(Path(scratch) / "target" / page.name, page)
+    return page
+
+
+def _tables_of_the_lake() -> dict[str, Mapping[str, str]]:
+    return {name: raw.columns for name, raw in RAW_TABLES.items()} | {"known_series": KNOWN_SERIES}
+
+
 def _test_outcomes(results: "Sequence[RunResult]", database: Path) -> list[TestOutcome]:
     return [
         TestOutcome(
@@ -588,6 +634,50 @@ def _failing_rows(result: "RunResult", database: Path) -> pd.DataFrame | None:
     with _open(database) as connection:
         limited = f"select * from ({query}) limit {MAX_ROWS_SHOWN}"  # noqa: S608 - dbt's own SQL
         return connection.execute(limited).df() if query else None
+
+
+def _build_on_spark(
+    arguments: Sequence[str], database: Path
+) -> tuple[list[TestOutcome], list[str]]:
+    """Build on a local Spark what `_invoke` builds on DuckDB; its marts come into ``database``.
+
+    Spark and dbt's adapter for it live in a process of their own, which ends with the build.
+    """
+    folder = database.parent / "spark"
+    sources = folder / spark.SOURCES_FOLDER
+    sources.mkdir(parents=True)
+    with _open(database) as connection:
+        for name in _tables_of(connection, "lake"):
+            path = sources / f"{name}.parquet"
+            connection.execute(f"copy lake.{name} to '{path}' (format parquet)")
+    job = spark.Job([*arguments, "--target", "spark"], spark.local_settings(folder))
+    try:
+        told = spark.run_apart(folder, job)
+    except spark.SparkFailed as error:
+        raise ConditioningFailed(str(error)) from error
+    with _open(database) as connection:
+        for path in sorted((folder / spark.MARTS_FOLDER).glob("*")):
+            rows = f"from read_parquet('{path}/*.parquet')"
+            connection.execute(f"create table main.{path.name} as {rows}")
+    return _outcomes_told(told)
+
+
+def _outcomes_told(told: Iterable[Mapping[str, Any]]) -> tuple[list[TestOutcome], list[str]]:
+    tests, problems = [], []
+    for one in told:
+        if one["resource_type"] in {"test", "unit_test"}:
+            fields = ("unique_id", "name", "status", "n_failures", "message")
+            rows = pd.DataFrame(one["rows"]) if one["rows"] else None
+            tests.append(TestOutcome(**{name: one[name] for name in fields}, rows=rows))
+        if one["status"] in {"fail", "error"}:
+            text = f"dbt {one['resource_type']} {one['name']}: {one['message']}"
+            problems.append(f"{text}; first rows: {one['rows']}" if one["rows"] else text)
+    return tests, problems
+
+
+def _tables_of(connection: "duckdb.DuckDBPyConnection", schema: str) -> list[str]:
+    query = "select table_name from duckdb_tables() where schema_name = ? order by 1"
+    return [name for (name,) in connection.execute(query, [schema]).fetchall()]
 
 
 def prepare_manifest(project_dir: Path = PROJECT_DIR) -> Path:

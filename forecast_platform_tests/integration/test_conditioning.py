@@ -11,7 +11,7 @@ import pytest
 from forecast_platform.assets.conditioned import conditioned_marts
 from forecast_platform.errors import TableMissing
 from forecast_platform.partitions import RegionWeek
-from forecast_platform.resources.conditioning import RAW_TABLES, Conditioning
+from forecast_platform.resources.conditioning import RAW_TABLES, Conditioning, build_docs
 from forecast_platform.resources.lake import Lake
 from forecast_platform.schemas.conditioned import MARTS
 from forecast_platform.vocabulary import SHOPPER_COLUMNS
@@ -520,3 +520,12 @@ def test_dbt_unit_tests_pass(lake: Lake) -> None:
     with Conditioning().build(lake, KEYS, unit_tests=True) as built:
         assert not built.problems
         assert sum(test.unique_id.startswith("unit_test") for test in built.tests) >= 19
+
+
+@pytest.mark.slow
+def test_docs_are_one_page_with_every_mart_and_who_reads_it(tmp_path: Path) -> None:
+    page = build_docs(tmp_path / "docs").read_text(encoding="utf-8")
+
+    for name in (*MARTS, *RAW_TABLES, "is_stock_out_likely", "exposure.conditioning.forecasts"):
+        assert name in page
+    assert '"type": "DOUBLE"' in page.replace('":"', '": "')
