@@ -6,6 +6,7 @@ row is in `forecast_platform.schemas`.
 """
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,11 +19,12 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from forecast_platform.errors import BadFile, LandingMissing
 from forecast_platform.partitions import RegionWeek, parse_week, weeks
-from forecast_platform.resources import formats
+from forecast_platform.resources import formats, unpacking
 from forecast_platform.resources.mapping import map_columns, query
 from forecast_platform.resources.sources import File, Required, Source, Sources, load_sources
 from forecast_platform.schemas.codes import REFUSAL
@@ -43,7 +45,6 @@ FILES_AT_ONCE: Final = 64
 
 ONE_WEEK: Final = pd.Timedelta(weeks=1)
 LAST_DAY: Final = pd.Timedelta(days=6)
-PACKED: Final = {".gz": "gzip", ".zst": "zstd", ".zip": "zip"}
 
 Listed = tuple[str, int, object]
 """Path below the landing folder, size [bytes], time of change."""
@@ -78,7 +79,7 @@ class DeliveredFile:
     @property
     def compression(self) -> str:
         """How the file is packed, by the end of its name."""
-        return next((how for end, how in PACKED.items() if self.file.endswith(end)), "none")
+        return unpacking.compression_of(self.file)
 
     def known_on(self, week: pd.Timestamp) -> pd.Timestamp:
         """Day on which rows of ``week`` were known: named by the path, or the week's Sunday."""
@@ -147,6 +148,10 @@ class Landing(dg.ConfigurableResource):
                 found += [one for one in _matching(name, source, listed) if one.region and one.week]
         return found
 
+    def paths(self) -> list[str]:
+        """List every delivered file, whether a source matches it or not."""
+        return sorted(path for path, _, _ in self._list(""))
+
     def sha256(self, file: DeliveredFile) -> str:
         """Digest the content of one file."""
         return hashlib.sha256(self._bytes(file.file)).hexdigest()
@@ -214,7 +219,7 @@ class Landing(dg.ConfigurableResource):
         for start in range(0, len(files), FILES_AT_ONCE):
             some = files[start : start + FILES_AT_ONCE]
             paths = {one: f"{root.rstrip('/')}/{one.file}" for one in some}
-            small = [paths[one] for one in some if one.size_bytes <= formats.MAX_FILE_BYTES]
+            small = [paths[one] for one in some if one.size_bytes <= unpacking.MAX_FILE_BYTES]
             found: Any = system.cat(small, on_error="return") if small else {}
             for one in some:
                 yield one, _content(one, found.get(paths[one]))
@@ -261,7 +266,7 @@ class Landing(dg.ConfigurableResource):
             path = (root_path / file).resolve()
             if not path.is_relative_to(root_path):
                 raise BadFile(f"{file} leads out of the landing area: deliver the file itself")
-            if path.stat().st_size > formats.MAX_FILE_BYTES:
+            if path.stat().st_size > unpacking.MAX_FILE_BYTES:
                 raise BadFile(_too_large(file))
             return path.read_bytes()
         except OSError as error:
@@ -295,11 +300,11 @@ def _list_local(folder: Path | str, prefix: str) -> Iterator[Listed]:
 
 
 def _too_large(file: str) -> str:
-    return f"{file} is larger than {formats.MAX_FILE_BYTES} bytes: deliver it in parts"
+    return f"{file} is larger than {unpacking.MAX_FILE_BYTES} bytes: deliver it in parts"
 
 
 def _content(one: DeliveredFile, found: object) -> "bytes | BadFile":
-    if one.size_bytes > formats.MAX_FILE_BYTES:
+    if one.size_bytes > unpacking.MAX_FILE_BYTES:
         return BadFile(_too_large(one.file))
     if isinstance(found, bytes):
         return found
@@ -375,15 +380,40 @@ def _rows_of(
     tables: Mapping[str, pa.Table],
 ) -> pa.Table:
     """Read the rows of a file under contract names, with their origin."""
-    delivered = formats.read_text(source, one.file, content)
+    text = formats.read_rows(source, one.file, content)
+    delivered, numbers = text.table, text.numbers
     if source.query is not None:
         delivered = query(source.query, {"delivered": delivered, **tables}, one.file)
+        numbers = np.arange(delivered.num_rows)
     rows = map_columns(name, source, delivered, one.file)
+    rows = rows.append_column("source_row", pa.array(numbers + 2 + source.skip_rows))
+    if text.bad:
+        rows = _with_bad(rows, text.bad, source.skip_rows)
     n = rows.num_rows
     if one.region is not None:
         rows = _with(rows, REGION, pa.repeat(pa.scalar(one.region, pa.string()), n))
-    rows = rows.append_column("source_file", pa.repeat(pa.scalar(one.file, pa.string()), n))
-    return rows.append_column("source_row", pa.array(np.arange(2, n + 2) + source.skip_rows))
+    return rows.append_column("source_file", pa.repeat(pa.scalar(one.file, pa.string()), n))
+
+
+def _with_bad(rows: pa.Table, bad: Sequence[formats.BadRow], n_skipped: int) -> pa.Table:
+    """Put rows that cannot be read back where they were, refused; of the region before them."""
+    refusals = [
+        json.dumps({"code": one.code, "column": "", "reason": one.reason, "value": one.text})
+        for one in bad
+    ]
+    numbers = pa.array([one.number + 2 + n_skipped for one in bad], pa.int64())
+    refused = pa.table({REFUSAL: pa.array(refusals, pa.string()), "source_row": numbers})
+    rows = pa.concat_tables([rows, refused], promote_options="default")
+    rows = rows.take(pc.sort_indices(rows["source_row"]))  # pyright: ignore[reportAttributeAccessIssue]
+    if REGION in rows.column_names:
+        region = rows[REGION].to_pandas()
+        was_read = rows[REFUSAL].is_null().to_pandas() | region.notna()
+        rows = _with(
+            rows,
+            REGION,
+            pa.array(region.where(was_read, region.ffill().bfill()), pa.string(), from_pandas=True),
+        )
+    return rows
 
 
 def _with(rows: pa.Table, name: str, values: Any) -> pa.Table:

@@ -10,7 +10,7 @@ import pytest
 
 from forecast_platform.errors import LandingMissing
 from forecast_platform.partitions import RegionWeek
-from forecast_platform.resources import formats
+from forecast_platform.resources import unpacking
 from forecast_platform.resources.landing import Delivery, Landing
 
 WEEK = pd.Timestamp("2024-03-04").as_unit("us")
@@ -189,7 +189,7 @@ def whole_parquet(path: Path) -> bytes:
         ("csv", "csv.gz", b"not packed at all"),
         ("parquet", "parquet", b"PAR1"),
         ("jsonl", "jsonl", b'{"store_id": "1"'),
-        ("jsonl", "jsonl", b'{"store_id": "1"}\n[1]\n'),
+        ("jsonl", "jsonl", b'{"store_id": 1\n[1]\n'),
         ("jsonl", "jsonl", b""),
         ("jsonl", "jsonl", b"[" * 100_000),
         ("excel", "xlsx", b"PK\x03\x04 but no workbook"),
@@ -224,7 +224,7 @@ def test_a_file_that_is_or_unpacks_too_large_is_bad(
     format_ = {"csv.gz": "csv", "xlsx": "excel"}.get(extension, extension)
     path = folder / FOLDER / f"s.{extension}"
     {"parquet": frame.to_parquet, "excel": frame.to_excel}.get(format_, frame.to_csv)(path)
-    monkeypatch.setattr(formats, "MAX_FILE_BYTES", 100)
+    monkeypatch.setattr(unpacking, "MAX_FILE_BYTES", 100)
 
     assert "100 bytes" in read(landing(folder, *of_format(format_, extension))).bad[KEY]
 
