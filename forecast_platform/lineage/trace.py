@@ -25,8 +25,6 @@ from forecast_platform.resources.registry import Registry
 TRAINED: Final = "trained_ensembles"
 PROMOTION: Final = "promotion"
 LEDGER: Final = "row_ledger"
-OLD_LEDGER: Final = "raw_files"
-"""Name of the ledger in lakes from before it counted reasons."""
 FORECAST_FACTS: Final = (
     *("forecast_id", "region", "week", "unique_id", "ds", "h", "y_hat", "historical_average"),
     *("served_by", "failover_reason", "model_name", "model_version", "cutoff"),
@@ -250,22 +248,22 @@ class _Tracer:
 
     def _ledger(self, source: str, commit: Commit | None = None) -> dict[str, list[File]]:
         """Read the files of each week of a source: now, or as of a commit of its rows."""
-        version, ledger = None, LEDGER if self.lake.exists(LEDGER) else OLD_LEDGER
+        version = None
         if commit is not None:
             own = [
                 one
-                for one in self.commits.of(ledger)
+                for one in self.commits.of(LEDGER)
                 if one.run_id == commit.run_id and one.extra_keys.get("source") == source
             ]
             if not own:
                 raise TableMissing(
                     f"run {commit.run_id} that wrote version {commit.version} of {commit.table} "
-                    f"left nothing in {ledger}"
+                    f"left nothing in {LEDGER}"
                 )
             version = own[0].version
         columns = ["week", "file", "sha256", "size_bytes"]
         rows = self.lake.read(
-            ledger, region=self.region, where={"source": source}, columns=columns, version=version
+            LEDGER, region=self.region, where={"source": source}, columns=columns, version=version
         )
         files: dict[str, list[File]] = defaultdict(list)
         for row in rows.to_dict("records"):

@@ -1,17 +1,20 @@
 """What is delivered in a week is seen from that week on: corrections and weather forecasts."""
 
+import csv
 import shutil
 from collections.abc import Sequence
 
 import dagster as dg
 import pandas as pd
 import pytest
+import yaml
 
 from forecast_platform.definitions import build_definitions
 from forecast_platform.launching.instance import open_lake
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.demand import read_demand
 from forecast_platform.resources.lake import Lake
+from forecast_platform.resources.sources import DEFAULT_SOURCES
 from forecast_platform.settings import Settings
 from forecast_platform.simulation import RetailerConfig, simulate
 
@@ -48,12 +51,23 @@ def run(settings: Settings, first: pd.Timestamp, last: pd.Timestamp, groups: Seq
         assert job.execute_in_process(instance=instance, asset_selection=keys, tags=span).success
 
 
-def correct(lake: Lake) -> None:
+def correct(settings: Settings) -> Settings:
     """Deliver five times the shipments of an earlier week inside the last one's delivery."""
-    own, old = (lake.read("raw_shipments", region="north", weeks=[one]) for one in (TOLD, ABOUT))
-    corrected = old.assign(week=TOLD, ds=ABOUT, units_shipped=5 * old["units_shipped"])
-    rows = pd.concat([own.assign(ds=TOLD), corrected])
-    lake.write("raw_shipments", rows, [RegionWeek("north", TOLD)], run_id="test")
+    folder = settings.home / "landing" / "shipments" / "north"
+    [old] = (folder / f"{ABOUT:%Y-%m-%d}").glob("*.csv")
+    with old.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with (folder / f"{TOLD:%Y-%m-%d}" / "shipments_corrected.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(
+            row | {"units_shipped": str(5 * int(row["units_shipped"]))} for row in rows
+        )
+    sources = yaml.safe_load(DEFAULT_SOURCES.read_text())
+    sources["sources"]["shipments"]["allow_corrections"] = True
+    path = settings.home / "sources.yaml"
+    path.write_text(yaml.safe_dump(sources))
+    return settings.model_copy(update={"sources_file": path})
 
 
 def forecast_other_weather(lake: Lake) -> None:
@@ -74,7 +88,8 @@ def lakes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, Lake]:
     simulate(RETAILER, plain.home / "landing")
     run(plain, FIRST, LAST, DATA)
     shutil.copytree(plain.home, corrected.home)
-    correct(open_lake(corrected))
+    corrected = correct(corrected)
+    run(corrected, TOLD, TOLD, DATA[:1])
     forecast_other_weather(open_lake(corrected))
     run(corrected, FIRST, LAST, DATA[1:])
     for settings in (plain, corrected):

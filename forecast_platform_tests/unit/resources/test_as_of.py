@@ -115,6 +115,18 @@ def test_further_keys_are_replaced_one_by_one(base: Lake, tmp_path: Path) -> Non
     assert only["n"].tolist() == [5]
 
 
+def test_added_rows_stand_beside_the_old_ones(past: LakeAsOf, base: Lake) -> None:
+    version = base.version("facts")
+    rows = pd.DataFrame({"region": "north", "week": [W[0]], "store": "S2", "y": [9.0]})
+
+    past.append("facts", rows, run_id="run")
+
+    found = past.read("facts", region="north", weeks=[W[0]])
+    assert found["y"].tolist() == [1.0, 9.0]
+    assert past.weeks_of("facts", "north") == W
+    assert base.version("facts") == version
+
+
 def test_a_column_of_the_overlay_is_missing_in_old_rows(past: LakeAsOf) -> None:
     write(past, NORTH[:1], 9.0, note="new")
 
