@@ -1,5 +1,6 @@
 """How long a call takes. What is measured is in the other modules."""
 
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,3 +31,27 @@ def best_of(call: Callable[[], object], tries: int = 5) -> float:
         call()
         times.append(time.perf_counter() - started)
     return min(times)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Medians of several calls, by the clock and of the processor [s]."""
+
+    seconds: float
+    cpu_seconds: float
+
+
+def in_turns(
+    ours: Callable[[], object], peer: Callable[[], object], tries: int = 5
+) -> tuple[Taken, Taken]:
+    """Call both sides in turns, so that other work on the machine meets both alike."""
+    taken: tuple[list[tuple[float, float]], ...] = ([], [])
+    for _ in range(tries):
+        for call, times in zip((ours, peer), taken, strict=True):
+            wall, cpu = time.perf_counter(), time.process_time()
+            call()
+            times.append((time.perf_counter() - wall, time.process_time() - cpu))
+    ours_taken, peer_taken = (
+        Taken(*(statistics.median(side) for side in zip(*times, strict=True))) for times in taken
+    )
+    return ours_taken, peer_taken
