@@ -60,6 +60,7 @@ def build_resources(
     return {
         "landing": (Landing if settings.as_of is None else LandingAsOf)(
             uri=settings.landing,
+            max_refused_share=settings.max_refused_share,
             storage_options=settings.storage_options,
             sources_file=sources_file,
         ),

@@ -43,6 +43,12 @@ class Settings(BaseSettings):
     landing_interval_seconds: int = Field(
         default=30, ge=1, description="Time between two looks at the landing area [s]."
     )
+    max_refused_share: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Above this share of refused rows a source's week fails [fraction].",
+    )
     lake_uri: str = Field(
         default="", description="Folder or URI of the Delta tables; default <home>/lake."
     )
@@ -155,6 +161,11 @@ def _git_commit() -> str:
 def get_settings() -> Settings:
     """Read the environment once."""
     return Settings()
+
+
+def connection_url(name: str) -> str | None:
+    """Look up the address of a customer's database, which a sources file names and never holds."""
+    return os.environ.get(name)
 
 
 def go_back_to(as_of: datetime) -> Settings:

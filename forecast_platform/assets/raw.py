@@ -7,7 +7,7 @@ of its rows to `row_ledger`. See https://docs.dagster.io/guides/build/assets.
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -20,16 +20,21 @@ from forecast_platform.partitions import (
     region_weeks,
     region_weeks_of,
 )
-from forecast_platform.resources.lake import Lake
+from forecast_platform.resources import databases, replays
+from forecast_platform.resources.lake import Lake, WriteReceipt
 from forecast_platform.resources.landing import Delivery, Landing
 from forecast_platform.resources.metadata import column_schema
 from forecast_platform.resources.reporting import report
+from forecast_platform.resources.source_quality import count_refused
 from forecast_platform.resources.sources import Required
 from forecast_platform.schemas.acceptance import Accepted, accept
+from forecast_platform.schemas.codes import NOT_REFUSED
 from forecast_platform.schemas.raw import CONTRACTS, Contract, Quarantine, RowLedger
 from forecast_platform.schemas.tables import as_table
 
 MAX_PROBLEMS_SHOWN = 10
+MAX_REASONS_SHOWN = 3
+PLACE_OF_FILE = ["region", "week", "source_file"]
 COUNTS = ("rows_read", "rows_accepted", "rows_quarantined", "rows_duplicate")
 
 
@@ -56,17 +61,81 @@ def build_raw_asset(contract: Contract) -> dg.AssetsDefinition:
         except LandingError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         problems = delivery.bad | _missing(contract, landing, delivery, keys)
-        taken = [key for key in keys if key not in problems]
+        readable = [key for key in keys if key not in problems]
         accepted = accept(
-            delivery.rows, contract, allow_corrections=landing.allows_corrections(contract.source)
+            _with_replays(lake, contract, delivery, keys),
+            contract,
+            allow_corrections=landing.allows_corrections(contract.source),
         )
-        files = _account(contract, delivery, accepted)
-        result = _write(context, lake, contract, accepted, files, taken) if taken else None
+        files = _of(_account(contract, delivery, accepted), readable)
+        limit = landing.refused_limits().get(contract.source, 1.0)
+        problems |= _refused_too_much(contract, accepted, files, limit)
+        taken = [key for key in readable if key not in problems]
+        receipt = _publish(context, lake, contract, accepted, files, taken) if taken else None
+        _keep_account(context, lake, contract, accepted, files, readable)
+        result = _report(context, lake, contract, receipt, files, taken) if receipt else None
         if problems or result is None:
+            _tell_of(context, files, taken)
             raise _failure(contract, problems, n_taken=len(taken))
         return result
 
     return raw_table
+
+
+def _with_replays(
+    lake: Lake, contract: Contract, delivery: Delivery, keys: Sequence[RegionWeek]
+) -> pd.DataFrame:
+    """Take what persons decided about refused rows, as long as their file is the same."""
+    digests = {(key, one.file): digest for key, one, digest in delivery.files}
+    return replays.apply(delivery.rows, replays.read(lake, contract.source, keys), digests)
+
+
+def _refused_too_much(
+    contract: Contract, accepted: Accepted, files: pd.DataFrame, limit: float
+) -> dict[RegionWeek, str]:
+    """Name the region-weeks of which so many rows were refused that none is to be believed."""
+    found = {}
+    for (region, week), own in files.groupby(["region", "week"]):
+        n_read, n_refused = int(own["rows_read"].sum()), count_refused(own["reasons"])
+        if n_refused > limit * n_read:
+            key = RegionWeek(str(region), pd.Timestamp(str(week)).as_unit("us"))
+            found[key] = (
+                f"{n_refused} of {n_read} rows were refused, {n_refused / n_read:.0%}; at most "
+                f"{limit:.0%} may be (max_refused_share): {_first_reasons(accepted, key)}. None "
+                "was published; see `forecast-platform quarantine show "
+                f"--source {contract.source} --region {key.region} --week {key.week:%Y-%m-%d}`"
+            )
+    return found
+
+
+def _first_reasons(accepted: Accepted, key: RegionWeek) -> str:
+    """Say the most frequent reasons of a region-week, each with its first row."""
+    refused = accepted.refused[~accepted.refused["code"].isin(NOT_REFUSED)]
+    rows = accepted.delivered.loc[refused.index]
+    is_own = (rows["region"] == key.region) & (rows["week"] == key.week)
+    refused, rows = refused[is_own], rows[is_own]
+    shown = []
+    for code, n_rows in refused["code"].value_counts().head(MAX_REASONS_SHOWN).items():
+        first = refused.index[refused["code"] == code][0]
+        column, value, reason = refused.loc[first, ["column", "value", "reason"]]
+        place = f"{rows.loc[first, 'source_file']} row {rows.loc[first, 'source_row']}"
+        shown.append(f"{code} in {n_rows} rows, first {place}: {column} {value!r} {reason}")
+    return "; ".join(shown)
+
+
+def _tell_of(
+    context: dg.AssetExecutionContext, files: pd.DataFrame, keys: Sequence[RegionWeek]
+) -> None:
+    """Tell Dagster of the region-weeks that a failing run has written: they are there."""
+    for key, facts in _facts(_of(files, keys), keys).items():
+        context.log_event(
+            dg.AssetMaterialization(
+                asset_key=context.asset_key,
+                partition=key.key,
+                metadata={**facts, "dagster/partition_row_count": facts["rows_accepted"]},
+                tags={"dagster/data_version": _digest([facts["content_digest"]])},
+            )
+        )
 
 
 def _missing(
@@ -77,7 +146,9 @@ def _missing(
         return {}
     delivered = {key for key, _, _ in delivery.files}
     return {
-        key: f"no file was delivered: looked in {landing.uri} for "
+        key: f"the database has no row of it: asked {databases.name_of(source.sql)}"
+        if source.sql
+        else f"no file was delivered: looked in {landing.uri} for "
         + source.path.replace("{region}", key.region).replace("{week}", f"{key.week:%Y-%m-%d}")
         for key in keys
         if key not in delivered and key not in delivery.bad
@@ -86,6 +157,8 @@ def _missing(
 
 def _account(contract: Contract, delivery: Delivery, accepted: Accepted) -> pd.DataFrame:
     """Count what became of the rows of each file."""
+    delivered = accepted.delivered
+    replayed = delivered[delivered[replays.REPLAYED]].groupby(PLACE_OF_FILE).size().to_dict()
     records = [
         {
             "region": key.region,
@@ -96,8 +169,9 @@ def _account(contract: Contract, delivery: Delivery, accepted: Accepted) -> pd.D
             "sha256": digest,
             "format": one.format,
             "compression": one.compression,
+            "query": one.query,
             "known_on": one.known_on(key.week),
-            "rows_replayed": 0,
+            "rows_replayed": int(replayed.get((key.region, key.week, one.file), 0)),
             **accepted.counts_of(key.region, key.week, one.file),
             "reasons": json.dumps(accepted.reasons_of(key.region, key.week, one.file)),
         }
@@ -107,43 +181,68 @@ def _account(contract: Contract, delivery: Delivery, accepted: Accepted) -> pd.D
     return RowLedger.validate(as_table(pd.DataFrame(records, columns=columns), RowLedger))
 
 
-def _write(  # noqa: PLR0917
+def _publish(  # noqa: PLR0917
     context: dg.AssetExecutionContext,
     lake: Lake,
     contract: Contract,
     accepted: Accepted,
     files: pd.DataFrame,
     keys: Sequence[RegionWeek],
-) -> dg.MaterializeResult:
-    """Write the rows, then the refused ones, then the files: whoever sees a file sees its rows."""
-    files = _of(files, keys)
-    facts = _facts(files, keys)
-    digests = {key.key: str(one["content_digest"]) for key, one in facts.items()}
-    receipt = lake.write(
+) -> WriteReceipt:
+    """Write the rows of some region-weeks, before their files: who sees a file sees its rows."""
+    return lake.write(
         contract.table,
         _of(as_table(accepted.table, contract.schema), keys),
         keys,
         run_id=context.run_id,
-        provenance={"files": digests},
+        provenance={"files": _digests(_facts(_of(files, keys), keys))},
         allow_empty=True,
     )
+
+
+def _keep_account(  # noqa: PLR0917
+    context: dg.AssetExecutionContext,
+    lake: Lake,
+    contract: Contract,
+    accepted: Accepted,
+    files: pd.DataFrame,
+    keys: Sequence[RegionWeek],
+) -> None:
+    """Write the refused rows, then the files, also of region-weeks that were not published."""
     sha256_of = dict(zip(files["file"], files["sha256"], strict=True))
     refused = as_table(accepted.quarantine(contract.source, sha256_of), Quarantine)
     for table, rows in (("quarantine", _of(refused, keys)), ("row_ledger", files)):
-        lake.write(
-            table,
-            rows,
-            keys,
-            run_id=context.run_id,
-            extra_keys={"source": contract.source},
-            allow_empty=True,
-        )
+        if keys:
+            lake.write(
+                table,
+                rows,
+                keys,
+                run_id=context.run_id,
+                extra_keys={"source": contract.source},
+                allow_empty=True,
+            )
+
+
+def _report(  # noqa: PLR0917
+    context: dg.AssetExecutionContext,
+    lake: Lake,
+    contract: Contract,
+    receipt: WriteReceipt,
+    files: pd.DataFrame,
+    keys: Sequence[RegionWeek],
+) -> dg.MaterializeResult:
+    files = _of(files, keys)
+    facts = _facts(files, keys)
     n_refused = int(files["rows_quarantined"].sum())
     if n_refused:
         context.log.warning("%s: %d rows are in the table quarantine", contract.table, n_refused)
     details = {"n_files": len(files), "rows_quarantined": n_refused}
     result = report(context, lake, receipt, read={}, details=details, by_key=facts)
-    return result._replace(data_version=dg.DataVersion(_digest(digests.values())))
+    return result._replace(data_version=dg.DataVersion(_digest(_digests(facts).values())))
+
+
+def _digests(facts: Mapping[RegionWeek, Mapping[str, Any]]) -> dict[str, str]:
+    return {key.key: str(one["content_digest"]) for key, one in facts.items()}
 
 
 def _facts(files: pd.DataFrame, keys: Sequence[RegionWeek]) -> dict[RegionWeek, dict[str, Any]]:
@@ -169,8 +268,7 @@ def _digest(parts: Iterable[str]) -> str:
 
 def _of(table: pd.DataFrame, keys: Sequence[RegionWeek]) -> pd.DataFrame:
     """Select the rows of ``keys``."""
-    wanted = pd.MultiIndex.from_tuples(keys)
-    return table[pd.MultiIndex.from_frame(table[["region", "week"]]).isin(wanted)]
+    return table[pd.MultiIndex.from_frame(table[["region", "week"]]).isin(list(keys))]
 
 
 def _failure(contract: Contract, problems: dict[RegionWeek, str], *, n_taken: int) -> dg.Failure:

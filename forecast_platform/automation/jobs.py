@@ -20,7 +20,7 @@ The default launcher does not notice that a whole container died, so this is the
 RANGE_RUN_SECONDS: Final = 6 * 60 * 60
 """Years of history of many regions in one run take longer."""
 
-DATA_GROUPS: Final = ("raw", "conditioned", "features")
+DATA_GROUPS: Final = ("raw", "conditioned", "features", "quality")
 FORECAST_GROUPS: Final = (*DATA_GROUPS, "training", "validation", "promotion", "forecasting")
 
 weekly_forecast = dg.define_asset_job(

@@ -3,6 +3,7 @@
 from forecast_platform.assets.features import demand_features
 from forecast_platform.assets.forecasts import forecasts
 from forecast_platform.assets.promotion import promotion
+from forecast_platform.assets.quality import quality_checks, quality_rows
 from forecast_platform.assets.training import trained_ensembles
 from forecast_platform.assets.validation import validation_metrics
 from forecast_platform.checks.schema import build_schema_check
@@ -10,6 +11,7 @@ from forecast_platform.schemas.features import DemandFeatures
 from forecast_platform.schemas.forecasts import Forecasts
 from forecast_platform.schemas.metrics import ValidationMetrics
 from forecast_platform.schemas.models import Promotion, TrainedEnsembles
+from forecast_platform.schemas.quality import QualityChecks, QualityRows
 
 contract_checks = [
     build_schema_check(demand_features, DemandFeatures),
@@ -17,4 +19,6 @@ contract_checks = [
     build_schema_check(validation_metrics, ValidationMetrics),
     build_schema_check(promotion, Promotion),
     build_schema_check(forecasts, Forecasts),
+    build_schema_check(quality_rows, QualityRows),
+    build_schema_check(quality_checks, QualityChecks),
 ]

@@ -9,8 +9,9 @@ import hashlib
 import json
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,9 +25,18 @@ from pydantic import Field
 
 from forecast_platform.errors import BadFile, LandingMissing
 from forecast_platform.partitions import RegionWeek, parse_week, weeks
-from forecast_platform.resources import formats, unpacking
+from forecast_platform.resources import databases, formats, unpacking
+from forecast_platform.resources.arrivals import SIGNS, Folders
 from forecast_platform.resources.mapping import map_columns, query
-from forecast_platform.resources.sources import File, Required, Source, Sources, load_sources
+from forecast_platform.resources.sources import (
+    CompleteWhen,
+    File,
+    Required,
+    Source,
+    Sources,
+    Sql,
+    load_sources,
+)
 from forecast_platform.schemas.codes import REFUSAL
 from forecast_platform.schemas.raw import CONTRACTS, DELIVERED_WEEK
 from forecast_platform.vocabulary import REGION, WEEK
@@ -65,6 +75,12 @@ class DeliveredFile:
     format : str
     delivered : pandas.Timestamp or None
         Day of the delivery, where the path names it.
+    waits_for : str
+        What the file waits for, when it is not written to its end.
+    sha256 : str
+        What its content must be, where a manifest tells.
+    query : str or None
+        The SQL that was asked, of a database.
     """
 
     source: str
@@ -75,6 +91,9 @@ class DeliveredFile:
     modified: object
     format: str = "csv"
     delivered: pd.Timestamp | None = None
+    query: str | None = None
+    waits_for: str = ""
+    sha256: str = ""
 
     @property
     def compression(self) -> str:
@@ -117,6 +136,13 @@ class Landing(dg.ConfigurableResource):
         default=None, description="YAML that maps files to contracts; default packaged."
     )
 
+    max_refused_share: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Largest share of refused rows, where the source does not say its own.",
+    )
+
     def sources(self) -> Sources:
         """Read the sources file."""
         return load_sources(Path(self.sources_file) if self.sources_file else None)
@@ -130,6 +156,15 @@ class Landing(dg.ConfigurableResource):
         source = self.source(name)
         return source is not None and (source.allow_corrections or source.has_delivered)
 
+    def refused_limits(self) -> dict[str, float]:
+        """Say for each delivered source which share of refused rows is too much [fraction]."""
+        return {
+            name: self.max_refused_share
+            if source.max_refused_share is None
+            else source.max_refused_share
+            for name, source in self.sources().sources.items()
+        }
+
     def required_sources(self) -> list[str]:
         """Name the sources that every week must have a file of."""
         return [
@@ -139,14 +174,19 @@ class Landing(dg.ConfigurableResource):
         ]
 
     def files(self) -> list[DeliveredFile]:
-        """List every delivered file whose path names its region and week."""
+        """List every file whose path names its region and week.
+
+        A region-week is left out as long as one of its files is not written to its end.
+        """
         sources = self.sources().sources
         listed = list(self._list(""))
         found: list[DeliveredFile] = []
         for name, source in sources.items():
             if source.has_week or source.has_delivered:
-                found += [one for one in _matching(name, source, listed) if one.region and one.week]
-        return found
+                named = [one for one in _matching(name, source, listed) if one.region and one.week]
+                found += self._judged(source, named, listed)
+        waiting = {(one.region, one.week) for one in found if one.waits_for}
+        return [one for one in found if (one.region, one.week) not in waiting]
 
     def paths(self) -> list[str]:
         """List every delivered file, whether a source matches it or not."""
@@ -171,20 +211,21 @@ class Landing(dg.ConfigurableResource):
         delivery = Delivery(parts[0].to_pandas())
         if source is None:
             return delivery
+        if source.sql is not None:
+            return _from_database(name, source, source.sql, keys)
         asked = dict.fromkeys(keys)
         keys_of = {one: _keys_of(one, asked) for one in self._delivered(name, source, keys)}
         tables = {table: self._table(file) for table, file in source.tables.items()}
         for one, content in self._contents([one for one, own in keys_of.items() if own]):
             try:
-                if isinstance(content, BadFile):
-                    raise content
-                rows = _rows_of(name, source, one, content, tables)
+                whole = _checked(one, content)
+                rows = _rows_of(name, source, one, whole, tables)
                 rows, taken = _of_keys(name, source, one, rows, keys_of[one])
             except BadFile as error:
                 delivery.bad |= dict.fromkeys(keys_of[one], str(error))
                 continue
             parts.append(rows)
-            digest = hashlib.sha256(content).hexdigest()
+            digest = hashlib.sha256(whole).hexdigest()
             delivery.files += [(key, one, digest) for key in taken]
         delivery.rows = pa.concat_tables(parts).to_pandas()
         return delivery
@@ -199,7 +240,28 @@ class Landing(dg.ConfigurableResource):
                 f"the landing area {self.uri} is empty or does not exist: deliver files as "
                 f"{source.path}, or name another folder in FORECAST_PLATFORM_LANDING_URI"
             )
-        return sorted(_matching(name, source, listed), key=lambda one: _order(one.file))
+        found = self._judged(source, list(_matching(name, source, listed)), listed)
+        return sorted(found, key=lambda one: _order(one.file))
+
+    def _judged(
+        self, source: Source, files: Sequence[DeliveredFile], listed: Sequence[Listed]
+    ) -> list[DeliveredFile]:
+        """Say of each file whether it is written to its end, and what its content must be."""
+        folders = Folders(
+            sizes={path: size for path, size, _ in listed},
+            modified={path: modified for path, _, modified in listed},
+            read=self._bytes,
+            now=time.time(),
+        )
+        paths = [one.file for one in files]
+        waiting = folders.waits_for(paths, source.complete_when, source.settle_seconds or 0)
+        digests: dict[str, str] = {}
+        if source.complete_when is CompleteWhen.MANIFEST:
+            digests = folders.digests([path for path in paths if path not in waiting])
+        return [
+            replace(one, waits_for=waiting.get(one.file, ""), sha256=digests.get(one.file, ""))
+            for one in files
+        ]
 
     def _prefixes(self, source: Source, keys: Sequence[RegionWeek]) -> list[str]:
         """Name the folders to look in: those of the keys alone, not all that was ever delivered."""
@@ -311,6 +373,19 @@ def _content(one: DeliveredFile, found: object) -> "bytes | BadFile":
     return BadFile(f"{one.file} cannot be read: {found}")
 
 
+def _checked(one: DeliveredFile, content: "bytes | BadFile") -> bytes:
+    """Refuse a file that is not, or not yet, what its sender wrote."""
+    if isinstance(content, BadFile):
+        raise content
+    if one.waits_for:
+        raise BadFile(f"{one.file}: {one.waits_for}")
+    if len(content) != one.size_bytes:
+        raise BadFile(f"{one.file} changed while it was read: it is still being written")
+    if one.sha256 and hashlib.sha256(content).hexdigest() != one.sha256:
+        raise BadFile(f"{one.file} is not the file that its manifest names: its digest differs")
+    return content
+
+
 def _path_of(source: Source, key: RegionWeek) -> str:
     """Fill in where a region-week's files lie."""
     path = source.path.replace("{region}", key.region)
@@ -340,7 +415,7 @@ def _matching(
 ) -> Iterator[DeliveredFile]:
     for path, size, modified in listed:
         match = source.pattern.fullmatch(path)
-        if match is None:
+        if match is None or path.rpartition("/")[2] in SIGNS:
             continue
         named = match.groupdict()
         try:
@@ -414,6 +489,55 @@ def _with_bad(rows: pa.Table, bad: Sequence[formats.BadRow], n_skipped: int) -> 
             pa.array(region.where(was_read, region.ffill().bfill()), pa.string(), from_pandas=True),
         )
     return rows
+
+
+def _from_database(name: str, source: Source, sql: Sql, keys: Sequence[RegionWeek]) -> Delivery:
+    """Read what a database holds for ``keys``."""
+    parts = [_no_rows(name)]
+    delivery = Delivery(parts[0].to_pandas())
+    asked = [key for key in keys if source.region in (None, key.region)]
+    for found in databases.extract(sql, asked):
+        if isinstance(found, BadFile):
+            done = {key for key, _, _ in delivery.files} | set(delivery.bad)
+            delivery.bad |= {key: str(found) for key in asked if key not in done}
+            continue
+        own = [found.key] if found.key else asked
+        try:
+            one, rows = _rows_of_extract(name, source, sql, found)
+            rows, taken = _of_keys(name, source, one, rows, own)
+        except BadFile as error:
+            delivery.bad |= dict.fromkeys(own, str(error))
+            continue
+        parts.append(rows)
+        delivery.files += [(key, one, found.sha256) for key in taken if rows.num_rows]
+    delivery.rows = pa.concat_tables(parts).to_pandas()
+    return delivery
+
+
+def _rows_of_extract(
+    name: str, source: Source, sql: Sql, found: databases.Extract
+) -> tuple[DeliveredFile, pa.Table]:
+    """Put a database's rows under contract names, as those of a file."""
+    key = found.key
+    region = source.region or (key.region if key and sql.has_region else None)
+    one = DeliveredFile(
+        name,
+        region,
+        key.week if key else None,
+        found.name,
+        found.rows.nbytes,
+        None,
+        "sql",
+        query=found.query,
+    )
+    rows = map_columns(name, source, found.rows, found.name)
+    n = rows.num_rows
+    if region is not None:
+        rows = _with(rows, REGION, pa.repeat(pa.scalar(region, pa.string()), n))
+    elif sql.region_column is not None:
+        rows = _with(rows, REGION, found.rows[sql.region_column])
+    rows = rows.append_column("source_file", pa.repeat(pa.scalar(found.name, pa.string()), n))
+    return one, rows.append_column("source_row", pa.array(np.arange(1, n + 1)))
 
 
 def _with(rows: pa.Table, name: str, values: Any) -> pa.Table:

@@ -84,7 +84,7 @@ class Accepted:
         """
         rows = self.delivered.loc[self.refused.index]
         found = rows["source_file"].map(dict(digests)).astype("str")
-        texts = rows.drop(columns=[*ORIGIN, REFUSAL], errors="ignore")
+        texts = rows.drop(columns=[*ORIGIN, REFUSAL, "is_replayed"], errors="ignore")
         as_json = [json.dumps(row, default=str) for row in texts.to_dict("records")]
         return pd.DataFrame(
             {
@@ -131,7 +131,7 @@ def accept(rows: pd.DataFrame, contract: Contract, *, allow_corrections: bool = 
         rows["known_on"] = rows[WEEK] + LAST_DAY
     kinds = {DELIVERED_WEEK if c == WEEK else c: kind for c, kind in contract.kinds.items()}
     before = _refused_before(rows)
-    judged = rows.drop(columns=REFUSAL, errors="ignore").drop(index=before.index)
+    judged = rows.drop(columns=[REFUSAL, "is_replayed"], errors="ignore").drop(index=before.index)
     parsed = parse(judged, kinds, contract.nullable)
     found = [parsed.refused, before]
     table = parsed.table
