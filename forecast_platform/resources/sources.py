@@ -190,6 +190,11 @@ class Sql(_Strict):
         return self
 
     @property
+    def has_region(self) -> bool:
+        """Whether the database is asked for one region's rows."""
+        return self.region_column is not None or ":region" in (self.query or "")
+
+    @property
     def has_time(self) -> bool:
         """Whether the database is asked for one week's rows."""
         return self.week_column is not None or ":week" in (self.query or "")
@@ -381,7 +386,7 @@ class Source(File):
 
     @model_validator(mode="after")
     def _names_its_region(self) -> Self:
-        by_column = self.sql is not None and self.sql.region_column is not None
+        by_column = self.sql is not None and self.sql.has_region
         by_path = "{region}" in self.path or self.region is not None
         if not by_path and not by_column and "region" not in self.columns:
             raise ValueError("no region: put {region} into path, or set region, or map the column")
