@@ -233,6 +233,9 @@ class RowLedger(pa.DataFrameModel):
         description="Rows taken as a person mended them; counted above by what became of them"
     )
     reasons: Series[str] = pa.Field(description="JSON object: rows in quarantine by code")
+    query: Series[str] = pa.Field(
+        nullable=True, description="SQL that was asked, of a database; empty for files"
+    )
 
     @pa.dataframe_check(name="accounts_for_every_row")
     def _accounts_for_every_row(cls, table: pd.DataFrame) -> pd.Series:
