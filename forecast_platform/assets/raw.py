@@ -7,7 +7,7 @@ of its rows to `row_ledger`. See https://docs.dagster.io/guides/build/assets.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -54,7 +54,7 @@ def build_raw_asset(contract: Contract) -> dg.AssetsDefinition:
     )
     def raw_table(
         context: dg.AssetExecutionContext, lake: Lake, landing: Landing
-    ) -> dg.MaterializeResult:
+    ) -> Iterator[dg.AssetMaterialization | dg.MaterializeResult]:
         keys = region_weeks_of(context)
         try:
             delivery = landing.read(contract.source, keys)
@@ -75,9 +75,9 @@ def build_raw_asset(contract: Contract) -> dg.AssetsDefinition:
         _keep_account(context, lake, contract, accepted, files, readable)
         result = _report(context, lake, contract, receipt, files, taken) if receipt else None
         if problems or result is None:
-            _tell_of(context, files, taken)
+            yield from _told_of(context, files, taken)
             raise _failure(contract, problems, n_taken=len(taken))
-        return result
+        yield result
 
     return raw_table
 
@@ -123,18 +123,16 @@ def _first_reasons(accepted: Accepted, key: RegionWeek) -> str:
     return "; ".join(shown)
 
 
-def _tell_of(
+def _told_of(
     context: dg.AssetExecutionContext, files: pd.DataFrame, keys: Sequence[RegionWeek]
-) -> None:
+) -> Iterator[dg.AssetMaterialization]:
     """Tell Dagster of the region-weeks that a failing run has written: they are there."""
     for key, facts in _facts(_of(files, keys), keys).items():
-        context.log_event(
-            dg.AssetMaterialization(
-                asset_key=context.asset_key,
-                partition=key.key,
-                metadata={**facts, "dagster/partition_row_count": facts["rows_accepted"]},
-                tags={"dagster/data_version": _digest([facts["content_digest"]])},
-            )
+        yield dg.AssetMaterialization(
+            asset_key=context.asset_key,
+            partition=key.key,
+            metadata={**facts, "dagster/partition_row_count": facts["rows_accepted"]},
+            tags={"dagster/data_version": _digest([facts["content_digest"]])},
         )
 
 

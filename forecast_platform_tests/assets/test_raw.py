@@ -240,6 +240,19 @@ def test_a_missing_week_fails_by_name_and_the_others_are_written(spoiled: Intake
     assert [str(one.date()) for one in written] == [WEEKS[1], WEEKS[3]]
 
 
+def test_the_weeks_that_a_failing_range_has_written_are_told_to_dagster(intake: Intake):
+    intake.files(WEEKS[1])[0].write_text("")
+
+    result = intake.take(FIRST, f"north|{WEEKS[2]}")
+
+    assert not result.success
+    told = event_of(result, FIRST)
+    assert told.metadata["rows_accepted"].value == len(intake.rows(WEEKS[0]))
+    assert told.tags["dagster/data_version"] == version_of(intake)[0]
+    partitions = {one.partition for one in result.get_asset_materialization_events()}
+    assert partitions == {FIRST, f"north|{WEEKS[2]}"}
+
+
 def test_a_missing_week_alone_writes_nothing(spoiled: Intake):
     assert not spoiled.take(f"north|{week_of('missing_week')}").success
     assert spoiled.lake.version("raw_shipments") is None
