@@ -86,6 +86,9 @@ def deliver_late(lake: Lake) -> None:
     rows["known_on"] = rows["week"] + pd.Timedelta(days=6)
     keys = [RegionWeek("north", week) for week in (silent, corrected, delivered)]
     lake.write("raw_shipments", rows, keys, run_id="late")
+    returns = lake.read("raw_returns", region="north", weeks=[silent])
+    others = returns[returns["store_id"] != store]
+    lake.write("raw_returns", others, keys[:1], run_id="late", allow_empty=True)
 
 
 def lose_weather(lake: Lake) -> None:

@@ -76,9 +76,9 @@ older_than_known as (
         on
             series.region = reports.region
             and series.store_id = reports.store_id
-            and reports.ds >= series.first_week
+            and series.first_week <= reports.ds
             and reports.ds < coalesce(series.first_week_before, series.known_from)
-            and reports.known_from <= series.known_from
+            and series.known_from >= reports.known_from
 
     where series.first_week < series.known_from
 

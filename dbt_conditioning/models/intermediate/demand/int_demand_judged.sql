@@ -63,7 +63,8 @@ compared as (
     select
         now.*,
         ln(1 + now.y) as level,
-        greatest(now.upper_quartile - now.lower_quartile, {{ var('outlier_least_spread') }}) as spread,
+        greatest(now.upper_quartile - now.lower_quartile, {{ var('outlier_least_spread') }})
+            as spread,
         (of_products.y - now.y)
         / nullif(of_products.units_usual - now.units_usual, 0) as product_ratio,
         (of_stores.y - now.y) / nullif(of_stores.units_usual - now.units_usual, 0) as store_ratio
@@ -148,9 +149,9 @@ plans as (
             suspected.region = promotions.region
             and suspected.store_id = promotions.store_id
             and suspected.product_id = promotions.product_id
-            and promotions.ds >= suspected.ds - 7 * {{ var('plan_lookback_weeks') }}
-            and promotions.ds <= suspected.ds
-            and promotions.week >= suspected.ds - 7 * {{ var('plan_lookback_weeks') }}
+            and suspected.ds - 7 * {{ var('plan_lookback_weeks') }} <= promotions.ds
+            and suspected.ds >= promotions.ds
+            and suspected.ds - 7 * {{ var('plan_lookback_weeks') }} <= promotions.week
 
     inner join {{ ref('int_plans_versioned') }} as plans_versioned
         on

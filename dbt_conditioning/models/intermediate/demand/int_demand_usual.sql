@@ -3,6 +3,16 @@
 
 with
 
+weeks as (
+
+    select distinct
+        region,
+        week,
+        ds
+    from {{ ref('int_demand_panel') }}
+
+),
+
 weeks_behind as (
 
     select
@@ -11,7 +21,7 @@ weeks_behind as (
         weeks.ds,
         weeks.ds - 7 * integers.n as ds_behind
 
-    from (select distinct region, week, ds from {{ ref('int_demand_panel') }}) as weeks
+    from weeks
 
     cross join {{ integers(1, var('trailing_weeks')) }}
 

@@ -52,8 +52,8 @@ moved as (
             and old.scope = named_both.scope
             and old.scope_id = named_both.scope_id
             and (
-                (named_both.week = new.week and named_both.starts_on = old.starts_on)
-                or (named_both.week = old.week and named_both.starts_on = new.starts_on)
+                (new.week = named_both.week and old.starts_on = named_both.starts_on)
+                or (old.week = named_both.week and new.starts_on = named_both.starts_on)
             )
 
     where named_both.event is null

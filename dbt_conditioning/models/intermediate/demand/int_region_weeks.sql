@@ -9,11 +9,7 @@ select
     regions.region,
     cast(date '{{ week_from }}' + 7 * integers.n as date) as week
 
-from (values
-    {%- for region in var('regions') %}
-    ('{{ region | replace("'", "''") }}'){{ ',' if not loop.last }}
-    {%- endfor %}
-) as regions(region)
+from {{ texts(var('regions'), 'regions', 'region') }}
 
 cross join {{ integers(0, n_weeks - 1) }}
 

@@ -1,4 +1,5 @@
-{# The mean of what was observed around the same day of earlier years. #}
+{# The mean of what was observed around the same day of earlier years. Days count as delivered in
+   their own week: so all runs see the same, whatever else they have loaded. #}
 {{ config(materialized='table') }}
 
 with
@@ -39,7 +40,6 @@ select
 
 from days_before
 
-{# Delivered in its own week: so all runs see the same days, whatever else they have loaded. #}
 inner join {{ ref('stg_lake__weather') }} as weather
     on
         days_before.region = weather.region

@@ -44,6 +44,16 @@ known as (
 
 ),
 
+delivering as (
+
+    select
+        region,
+        min(week) as first_week
+    from weather
+    group by region
+
+),
+
 {# Regions that have delivered no weather in years have none; others have that of every store. #}
 zips as (
 
@@ -54,7 +64,7 @@ zips as (
 
     from {{ ref('dim_stores') }} as stores
 
-    inner join (select region, min(week) as first_week from weather group by region) as delivering
+    inner join delivering
         on
             stores.region = delivering.region
             and stores.week >= delivering.first_week

@@ -14,9 +14,9 @@ plans_known as (
     inner join {{ ref('int_plans_versioned') }} as plans
         on
             region_weeks.region = plans.region
-            and plans.ds >= region_weeks.week
-            and plans.ds <= region_weeks.week + 28
-            and plans.known_from >= region_weeks.week - 7 * {{ var('plan_lookback_weeks') }}
+            and region_weeks.week <= plans.ds
+            and region_weeks.week + 28 >= plans.ds
+            and region_weeks.week - 7 * {{ var('plan_lookback_weeks') }} <= plans.known_from
             and {{ is_known('plans', 'region_weeks.week') }}
 
 ),
@@ -47,12 +47,13 @@ shelves as (
 
 ),
 
+{# In brackets: Spark reads `shelf - 1` as a name. #}
 compared as (
 
     select
         *,
-        count(price) over shelf - case when price is null then 0 else 1 end as n_others_priced,
-        sum(price) over shelf - coalesce(price, 0) as price_of_others,
+        (count(price) over shelf) - case when price is null then 0 else 1 end as n_others_priced,
+        (sum(price) over shelf) - coalesce(price, 0) as price_of_others,
         coalesce(
             min(price) over (
                 partition by region, week, ds, store_id, category
@@ -64,8 +65,8 @@ compared as (
                 order by price nulls last, product_id
             )
         ) as competitor_price_min,
-        count(*) over shelf - 1 as n_others,
-        sum(n_promoted) over shelf - n_promoted as n_others_promoted
+        (count(*) over shelf) - 1 as n_others,
+        (sum(n_promoted) over shelf) - n_promoted as n_others_promoted
 
     from shelves
 
@@ -112,6 +113,18 @@ planned as (
 ),
 
 {# Where a plan ends before the last week ahead, there are rows that say so. #}
+series as (
+
+    select distinct
+        region,
+        week,
+        store_id,
+        product_id,
+        unique_id
+    from planned
+
+),
+
 series_weeks as (
 
     select
@@ -123,7 +136,7 @@ series_weeks as (
         integers.n as h,
         series.week + 7 * integers.n as ds
 
-    from (select distinct region, week, store_id, product_id, unique_id from planned) as series
+    from series
 
     cross join {{ integers(0, 4) }}
 
