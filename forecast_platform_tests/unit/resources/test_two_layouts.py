@@ -94,7 +94,8 @@ def layouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Landing, L
         "Filiale;Artikel;Rückgabe;Menge\r\nS-1;P-1;04.03.2024;1.501,5\r\n", "latin-1", newline=""
     )
     (other / "north" / f"{week}.jsonl").write_text(
-        '{"place": {"zip": "75001"}, "day": "2024-03-05", "temp_f": 54.14, "rain_in": 0.1850393701}'
+        '{"place": {"zip": "75001"}, "day": "2024-03-05", "temp_f": 54.14, '
+        '"rain_in": 0.185039370079}'
     )
     header = ["Filiale", "PLZ", "Art", "Auf", "Zu"]
     with pd.ExcelWriter(other / "north" / f"{week}.xlsx") as book:
