@@ -127,7 +127,7 @@ def _spread(
 ) -> Iterator[Record]:
     """Give each region-week of a run the verdict that was given for all."""
     named = check.metadata.get(FAILED_KEYS)
-    failed = set(named.value) if isinstance(named, dg.JsonMetadataValue) else None
+    failed = set(named.value or ()) if isinstance(named, dg.JsonMetadataValue) else None
     for key in keys:
         passed = check.passed or (failed is not None and key.key not in failed)
         yield {

@@ -343,7 +343,7 @@ def _decide(
         f"{len(decisions) - n_new} known before.",
         highlight=False,
     )
-    _bring_up_to_date(settings, [one.place.key for one in decisions], run=run)
+    _bring_up_to_date(settings, [known[one][0].key for one in asked], run=run)
 
 
 def _known_rows(settings: "Settings") -> dict[str, tuple[Any, dict[str, str | None]]]:

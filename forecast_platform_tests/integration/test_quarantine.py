@@ -79,7 +79,7 @@ def test_a_refused_row_is_listed_mended_and_taken_from_then_on(home: Path, call:
     assert json.loads(left["row_json"])["units_shipped"] == "-1"
 
     again = call("quarantine", "replay", str(file), "--who", "ann", "--no-run")
-    assert again.stderr.startswith("0 rows kept")
+    assert "0 rows kept" in again.stderr
     lake = Lake(uri=str(home / "lake"))
     assert len(lake.read("replayed_rows")) == SPOILED
     assert {one: one.read_bytes() for one in landed} == landed
