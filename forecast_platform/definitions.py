@@ -66,7 +66,7 @@ def build_resources(
         ),
         "lake": lake,
         "lake_io_manager": LakeIOManager(lake=lake),
-        "conditioning": Conditioning(),
+        "conditioning": Conditioning(target=settings.conditioning_target),
         "registry": ModelRegistry(
             tracking_uri=settings.registry, artifacts_uri=settings.registry_artifacts
         ),

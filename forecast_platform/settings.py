@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -65,6 +66,9 @@ class Settings(BaseSettings):
     )
     sources_file: Path | None = Field(
         default=None, description="YAML that maps delivered files to contracts; default packaged."
+    )
+    conditioning_target: Literal["run", "spark"] = Field(
+        default="run", description="What runs the dbt models: DuckDB, or a local Spark (an extra)."
     )
     registry_uri: str = Field(
         default="", description="MLflow tracking URI; default SQLite in <home>/registry."
