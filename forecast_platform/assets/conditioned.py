@@ -81,14 +81,25 @@ def _build_specs(folder: str) -> list[dg.AssetSpec]:
 def _as_mart(spec: dg.AssetSpec) -> dg.AssetSpec:
     """Complete a mart's spec; beside its views it depends on the raw assets themselves."""
     node = spec.metadata["dagster_dbt/unique_id"]
-    raw = sorted(_raw_tables_behind(node))
     return spec.replace_attributes(
-        deps=[*(dep for dep in spec.deps if dep.asset_key.to_user_string() not in raw), *raw],
+        deps=sorted(_models_before(node) | _raw_tables_behind(node)),
         owners=OWNERS,
         kinds={"dbt", "duckdb", "deltalake"},
         partitions_def=region_weeks,
         code_version=_code_version(node),
     ).merge_attributes(metadata=column_schema(MARTS[spec.key.to_user_string()]))
+
+
+def _models_before(node: str) -> set[str]:
+    """Name the marts and views that a mart is made from, through what no asset stands for."""
+    found: set[str] = set()
+    for parent in MANIFEST["parent_map"][node]:
+        model = MANIFEST["nodes"].get(parent)
+        if model is not None and model["fqn"][1] == "intermediate":
+            found |= _models_before(parent)
+        elif model is not None:
+            found.add(model["name"])
+    return found
 
 
 def _ancestors(node: str) -> set[str]:
