@@ -92,20 +92,24 @@ def deliver_late(lake: Lake) -> None:
 
 
 def lose_weather(lake: Lake) -> None:
-    """Let the south lose days of weather and the forecast of one week."""
-    week = WEEKS[18]
-    weather = lake.read("raw_weather", region="south", weeks=[week])
-    is_lost = (weather["kind"] == "forecast") | (weather["day"] == week + pd.Timedelta(days=2))
-    lake.write("raw_weather", weather[~is_lost], [RegionWeek("south", week)], run_id="lost")
+    """Let the south lose the forecast of one week, and all that was said of one day in a zip."""
+    weeks = WEEKS[14:19]
+    weather = lake.read("raw_weather", region="south", weeks=weeks)
+    is_day = (weather["zip"] == weather["zip"].min()) & (
+        weather["day"] == weeks[-1] + pd.Timedelta(days=2)
+    )
+    is_forecast = (weather["kind"] == "forecast") & (weather["week"] == weeks[-1])
+    keys = [RegionWeek("south", week) for week in weeks]
+    lake.write("raw_weather", weather[~(is_day | is_forecast)], keys, run_id="lost")
 
 
 def make_outliers(lake: Lake) -> None:
-    """Let a series of the south sell out, and another sell ten times as much as usual."""
+    """Let four series of the south sell out, and four sell a hundred times as much."""
     week = WEEKS[20]
     shipments = lake.read("raw_shipments", region="south", weeks=[week])
-    biggest = shipments["units_shipped"].nlargest(2).index
-    shipments.loc[biggest[0], "units_shipped"] = 0
-    shipments.loc[biggest[1], "units_shipped"] *= 10
+    biggest = shipments["units_shipped"].nlargest(8).index
+    shipments.loc[biggest[:4], "units_shipped"] = 0
+    shipments.loc[biggest[4:], "units_shipped"] *= 100
     lake.write("raw_shipments", shipments, [RegionWeek("south", week)], run_id="odd")
 
 
@@ -172,6 +176,7 @@ def test_box_has_what_engines_could_disagree_on(on_duckdb) -> None:
     assert (demand["ds"] < demand["week"]).any()
     assert not demand["is_reported"].all()
     assert demand["is_outlier"].any()
+    assert demand["is_stock_out_likely"].any()
     assert demand["is_filled"].any()
     assert set(weather["origin"]) >= {"observed", "forecast"}
     assert (weather["n_days_filled"] > 0).any()
