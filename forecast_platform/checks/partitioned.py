@@ -77,6 +77,7 @@ def region_week_checks(
     descriptions: Mapping[AssetCheck, str],
     *,
     severities: Mapping[AssetCheck, dg.AssetCheckSeverity],
+    blocking: bool = False,
 ) -> Callable[[JudgeAll], dg.AssetChecksDefinition]:
     """Make one judge of many tables into a check of each, all made in one step.
 
@@ -88,6 +89,8 @@ def region_week_checks(
         What each check means.
     severities : mapping
         How bad a failure of each is.
+    blocking : bool, default=False
+        Whether a failure stops what is downstream.
     """
 
     def build(judge: JudgeAll) -> dg.AssetChecksDefinition:
@@ -95,7 +98,13 @@ def region_week_checks(
             name=getattr(judge, "__name__", "checks"),
             description=inspect.getdoc(judge),
             specs=[
-                dg.AssetCheckSpec(name, asset=table, description=text, partitions_def=region_weeks)
+                dg.AssetCheckSpec(
+                    name,
+                    asset=table,
+                    description=text,
+                    blocking=blocking,
+                    partitions_def=region_weeks,
+                )
                 for (table, name), text in descriptions.items()
             ],
             can_subset=True,

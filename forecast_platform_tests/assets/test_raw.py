@@ -4,14 +4,16 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pandas as pd
 import pytest
 
 from forecast_platform.assets.raw import raw_assets
-from forecast_platform.checks.raw import raw_schema_checks
-from forecast_platform.resources.lake import Lake
+from forecast_platform.checks.raw import raw_account_checks, raw_schema_checks
+from forecast_platform.partitions import RegionWeek, parse_key
+from forecast_platform.resources.lake import Lake, WriteReceipt
 from forecast_platform.resources.landing import Landing
 from forecast_platform.simulation import WARTS, RetailerConfig, simulate
 
@@ -44,13 +46,31 @@ class Intake:
             if next(iter(one.check_keys)).asset_key == assets[0].key
         ]
         return dg.materialize(
-            [*assets, *checks],
+            [*assets, *checks, raw_account_checks],
+            selection=dg.AssetSelection.assets(*assets),
             instance=self.instance,
             resources={"landing": self.landing, "lake": self.lake},
             tags=tags if last else None,
             partition_key=None if last else first,
             raise_on_error=False,
         )
+
+    def audit(self, first: str, last: str, source: str = "shipments") -> dg.AssetCheckEvaluation:
+        """Hold what is stored of a range to the ledger, without taking anything in."""
+        (check,) = (key for key in raw_account_checks.check_keys if source in str(key.asset_key))
+        result = dg.materialize(
+            [*raw_assets, raw_account_checks],
+            selection=dg.AssetSelection.checks(check),
+            instance=self.instance,
+            resources={"landing": self.landing, "lake": self.lake},
+            tags={
+                "dagster/asset_partition_range_start": first,
+                "dagster/asset_partition_range_end": last,
+            },
+            raise_on_error=False,
+        )
+        (evaluation,) = result.get_asset_check_evaluations()
+        return evaluation
 
     def files(self, week: str, source: str = "shipments", region: str = "north") -> list[Path]:
         return sorted((self.folder / source / region / week).iterdir())
@@ -290,6 +310,95 @@ def test_an_empty_landing_area_says_what_to_do(intake: Intake):
     shutil.rmtree(intake.folder)
 
     assert "is empty or does not exist: deliver files as" in why(intake.take(FIRST))
+
+
+# every row is accounted for
+
+
+class LosingLake(Lake):
+    """A lake that loses the last row of raw tables."""
+
+    def write(self, table: str, rows: pd.DataFrame, *args: Any, **kwargs: Any) -> WriteReceipt:
+        kept = rows.iloc[:-1] if table.startswith("raw_") else rows
+        return super().write(table, kept, *args, **kwargs)
+
+
+def test_a_row_that_was_lost_fails_the_run_and_stops_what_is_downstream(intake: Intake):
+    @dg.asset(deps=["raw_shipments"])
+    def downstream() -> None: ...
+
+    result = dg.materialize(
+        [raw_assets[0], downstream, raw_account_checks],
+        instance=intake.instance,
+        resources={
+            "landing": intake.landing,
+            "lake": LosingLake(uri=intake.lake.uri, git_commit="abc"),
+        },
+        partition_key=FIRST,
+        raise_on_error=False,
+    )
+
+    assert not result.success
+    (evaluation,) = result.get_asset_check_evaluations()
+    assert not evaluation.passed
+    n_rows = intake.counts(WEEKS[0])[0][0]
+    assert (
+        f"rows_accepted is {n_rows} in row_ledger, and raw_shipments holds {n_rows - 1} rows"
+        in str(evaluation.description)
+    )
+    assert not result.asset_materializations_for_node("downstream")
+
+
+def lose_refused(lake: Lake, key: RegionWeek) -> None:
+    rows = lake.read("quarantine", region=key.region, weeks=[key.week])
+    extra = {"source": "shipments"}
+    lake.write("quarantine", rows.iloc[1:], [key], run_id="x", extra_keys=extra)
+
+
+def double_rows(lake: Lake, key: RegionWeek) -> None:
+    rows = lake.read("raw_shipments", region=key.region, weeks=[key.week])
+    lake.write("raw_shipments", pd.concat([rows, rows]), [key], run_id="x")
+
+
+def forget_files(lake: Lake, key: RegionWeek) -> None:
+    rows = lake.read("row_ledger", region=key.region, weeks=[key.week])
+    extra = {"source": "shipments"}
+    lake.write("row_ledger", rows[:0], [key], run_id="x", extra_keys=extra, allow_empty=True)
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lose_refused, "rows_quarantined is 3 in row_ledger, and quarantine holds 2 rows"),
+        (double_rows, "rows_accepted is"),
+        (forget_files, "none in row_ledger"),
+    ],
+)
+def test_a_table_that_disagrees_with_the_ledger_is_told_by_its_week(spoiled: Intake, damage, told):
+    week = week_of("negative_units")
+    range_ = f"north|{week}", f"south|{week}"
+    assert spoiled.take(*range_).success
+    assert spoiled.audit(*range_).passed
+
+    damage(spoiled.lake, parse_key(range_[0]))
+
+    evaluation = spoiled.audit(*range_)
+    assert not evaluation.passed
+    assert told in str(evaluation.description)
+    assert evaluation.metadata["failed_region_weeks"].value == [range_[0]]
+
+
+def test_a_week_that_was_not_published_is_held_to_its_quarantine_alone(intake: Intake):
+    assert intake.take(FIRST).success
+    file = intake.files(WEEKS[0])[0]
+    header, *rows = file.read_text().splitlines()
+    file.write_text("\n".join([header, rows[0], *(row + "x" for row in rows[1:])]))
+
+    assert "max_refused_share" in why(intake.take(FIRST))
+    assert intake.audit(FIRST, FIRST).passed
+
+    lose_refused(intake.lake, parse_key(FIRST))
+    assert not intake.audit(FIRST, FIRST).passed
 
 
 # every wart that the simulator knows
