@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from forecast_platform.partitions import RegionWeek
-    from forecast_platform.resources.landing import Landing
+    from forecast_platform.resources.landing import Delivery, Landing
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -72,13 +72,14 @@ def check(
     else:
         for one in found:
             out.print(
-                f"{escape(str(file))}:{one.line}:{one.column}: [bold]{escape(one.key)}[/] "
+                f"{escape(str(file))}:{one.line}:{one.column}: [bold]{escape(one.key)}[/]: "
                 f"{escape(one.message)}",
                 highlight=False,
                 soft_wrap=True,
             )
     if found:
-        stop(f"{len(found)} problems in {file}", ExitCode.FAILED)
+        count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
+        stop(f"{count} in {file}", ExitCode.FAILED)
     err.print(f"{file}: nothing is wrong. Next: forecast-platform sources preview SOURCE")
 
 
@@ -137,6 +138,7 @@ def preview(
     forecast-platform sources preview shipments --region north_texas --week 2024-03-04
     """
     from forecast_platform.resources.landing import Landing
+    from forecast_platform.resources.sources import did_you_mean
     from forecast_platform.schemas.acceptance import accept
     from forecast_platform.schemas.raw import CONTRACTS
 
@@ -144,13 +146,23 @@ def preview(
     with plain_errors():
         described = landing.sources().sources
         if source not in described:
-            refuse(f"{source!r} is not in the sources file; it has {', '.join(described)}")
-        key = _key(landing, source, region, week)
-        delivery = landing.read(source, [key])
+            refuse(
+                f"{source!r} is not in the sources file; it has {', '.join(described)}"
+                + did_you_mean(source, described)
+            )
+        key, delivery = _delivery(landing, source, region, week)
     if key in delivery.bad:
         stop(delivery.bad[key], ExitCode.FAILED)
+    if not delivery.files:
+        stop(f"nothing of {source} was delivered for {key.key}", ExitCode.FAILED)
     contract = CONTRACTS[source]
-    judged = accept(delivery.rows, contract, allow_corrections=landing.allows_corrections(source))
+    delivered = delivery.rows
+    is_own = (delivered["region"] == key.region) & (delivered["week"] == key.week)
+    judged = accept(
+        delivered[is_own].reset_index(drop=True),
+        contract,
+        allow_corrections=landing.allows_corrections(source),
+    )
     refused = judged.refused.assign(
         file=judged.delivered.loc[judged.refused.index, "source_file"],
         row=judged.delivered.loc[judged.refused.index, "source_row"],
@@ -159,7 +171,7 @@ def preview(
         "source": source,
         "region": key.region,
         "week": f"{key.week:%Y-%m-%d}",
-        "files": [one.file for _, one, _ in delivery.files],
+        "files": [one.file for of, one, _ in delivery.files if of == key],
         "rows_read": len(judged.delivered),
         "rows_accepted": len(judged.table),
         "rows_refused": len(refused),
@@ -172,8 +184,10 @@ def preview(
     _print_preview(facts, judged.table, refused, rows)
 
 
-def _key(landing: "Landing", name: str, region: str | None, week: str | None) -> "RegionWeek":
-    """Take the region-week that was asked for, or one that has files."""
+def _delivery(
+    landing: "Landing", name: str, region: str | None, week: str | None
+) -> "tuple[RegionWeek, Delivery]":
+    """Read the region-week that was asked for, or the last one that has rows."""
     from forecast_platform.partitions import RegionWeek, parse_region, parse_week
 
     try:
@@ -181,22 +195,45 @@ def _key(landing: "Landing", name: str, region: str | None, week: str | None) ->
         monday = parse_week(week).as_unit("us") if week else None
     except ValueError as error:
         refuse(str(error))
-    if asked and monday is not None:
-        return RegionWeek(asked, monday)
     found = [
-        one
+        RegionWeek(one.region, one.week)
         for one in landing.files()
-        if one.source == name and asked in (None, one.region) and monday in (None, one.week)
+        if one.source == name and one.region and one.week is not None
     ]
-    if not found:
+    found = [key for key in found if asked in (None, key.region) and monday in (None, key.week)]
+    if asked and monday is not None:
+        keys = [RegionWeek(asked, monday)]
+    elif found:
+        keys = [max(found, key=lambda key: (key.week, key.region))]
+    else:
+        keys = _keys_of_many_weeks(landing, name, asked, monday)
+    delivery = landing.read(name, keys)
+    rows = [key for key, _, _ in delivery.files]
+    return max(rows or keys, key=lambda key: (key.week, key.region)), delivery
+
+
+def _keys_of_many_weeks(
+    landing: "Landing", name: str, region: str | None, monday: "pd.Timestamp | None"
+) -> "list[RegionWeek]":
+    """List the region-weeks that files whose paths name no week may hold."""
+    from forecast_platform.partitions import RegionWeek, parse_week, weeks
+
+    source = landing.sources().sources[name]
+    named = region or source.region
+    if source.path and not any(source.pattern.fullmatch(path) for path in landing.paths()):
+        refuse(f"no file of {landing.uri} matches {source.path!r}, the path of {name}")
+    if source.has_week or source.has_delivered:
         refuse(
-            f"no file of {name} names its region and week: give --region and --week, or look at "
-            "`forecast-platform sources list`"
+            f"no file of {name} is of that region and week: see `forecast-platform sources list`"
         )
-    return max(
-        (RegionWeek(one.region, one.week) for one in found if one.region and one.week is not None),
-        key=lambda key: (key.week, key.region),
-    )
+    if source.sql is not None and (named is None or monday is None):
+        refuse(f"{name} comes from a database: give --region and --week")
+    if named is None:
+        refuse(f"the path of {name} names no region and week: give --region, and --week if known")
+    if monday is not None:
+        return [RegionWeek(named, monday)]
+    known = [parse_week(one).as_unit("us") for one in weeks.get_partition_keys()]
+    return [RegionWeek(named, one) for one in known]
 
 
 def _records(table: "pd.DataFrame", rows: int) -> list[dict[str, Any]]:
@@ -219,7 +256,11 @@ def _print_preview(
     for title, table in (("Accepted", accepted), ("Refused", refused)):
         if len(table):
             out.print(f"\n[bold]{title}[/]", highlight=False)
-            text = table.head(rows).to_string(index=False, max_colwidth=60)
+            same = [name for name in ("region", "week") if name in table]
+            if len(files) == 1:
+                same += [name for name in ("source_file", "file") if name in table]
+            shown = table.drop(columns=same).head(rows).rename(columns={"source_row": "row"})
+            text = shown.to_string(index=False, max_colwidth=60)
             out.print(text, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from forecast_platform.errors import BadSources
 from forecast_platform.schemas.parsing import Kind
@@ -128,6 +136,27 @@ NAMED_UNITS: Mapping[str, UnitConversion] = {
 """Conversions that a sources file may name."""
 
 
+def _look_up_unit(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    if given not in NAMED_UNITS:
+        raise ValueError(
+            f"{given!r} is no conversion: use {', '.join(NAMED_UNITS)}, or "
+            "{factor: ..., offset: ...}" + did_you_mean(given, NAMED_UNITS)
+        )
+    return NAMED_UNITS[given]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Suggest the known name that is nearest, if one is near.
+
+    >>> did_you_mean("colums", ["columns", "codes"])
+    '. Did you mean columns?'
+    """
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f". Did you mean {near[0]}?" if near else ""
+
+
 class Codes(_Strict):
     """The contract's value for each delivered code; a row with another code is refused."""
 
@@ -161,7 +190,7 @@ class Sql(_Strict):
     """A table or query of a database."""
 
     connection: str = Field(
-        pattern="^[A-Z][A-Z0-9_]{0,63}$",
+        json_schema_extra={"pattern": "^[A-Z][A-Z0-9_]{0,63}$"},
         description="NAME of the environment variable that holds the SQLAlchemy URL; never the URL",
     )
     table: str | None = Field(
@@ -180,6 +209,16 @@ class Sql(_Strict):
     region_column: str | None = Field(
         default=None, description="Column with the region: only rows of the run's regions are read"
     )
+
+    @field_validator("connection")
+    @classmethod
+    def _is_a_name(cls, connection: str) -> str:
+        if not re.fullmatch("[A-Z][A-Z0-9_]{0,63}", connection):
+            raise ValueError(  # without the value: it may hold a password
+                "must be the NAME of an environment variable, such as ERP_URL, that holds the URL; "
+                "never the URL itself, whose password would lie in this file"
+            )
+        return connection
 
     @model_validator(mode="after")
     def _is_table_or_query(self) -> Self:
@@ -309,7 +348,7 @@ class Source(File):
         description="How delivered dates are written, such as %d.%m.%Y; for all date columns, or "
         "by contract column; YYYY-MM-DD by default",
     )
-    units: Mapping[str, UnitConversion] = Field(
+    units: Mapping[str, Annotated[UnitConversion, BeforeValidator(_look_up_unit)]] = Field(
         default_factory=dict,
         description="By contract column: a named conversion such as fahrenheit_to_celsius, or "
         "{factor: 12, offset: 0}, or {factor_from: units_per_case}",
@@ -340,22 +379,6 @@ class Source(File):
         description="Above this share of refused rows the region-week fails [fraction]; default of "
         "the platform's settings",
     )
-
-    @field_validator("units", mode="before")
-    @classmethod
-    def _look_up_names(cls, units: Any) -> Any:
-        if not isinstance(units, Mapping):
-            return units
-        unknown = {str(one) for one in units.values() if isinstance(one, str)} - set(NAMED_UNITS)
-        if unknown:
-            raise ValueError(
-                f"{', '.join(sorted(unknown))} is no conversion: use {', '.join(NAMED_UNITS)}, or "
-                "{factor: ..., offset: ...}"
-            )
-        return {
-            column: NAMED_UNITS[one] if isinstance(one, str) else one
-            for column, one in units.items()
-        }
 
     @field_validator("date_format")
     @classmethod
@@ -478,16 +501,6 @@ def contract_problems(contract: Contract, source: Source) -> Iterator[tuple[Plac
         )
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Suggest the known name that is nearest, if one is near.
-
-    >>> did_you_mean("colums", ["columns", "codes"])
-    '. Did you mean columns?'
-    """
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f". Did you mean {near[0]}?" if near else ""
-
-
 _CONVERTED: Mapping[str, tuple[Kind, ...]] = {
     "units": (Kind.NUMBER,),
     "codes": tuple(Kind),
@@ -515,4 +528,6 @@ def load_sources(file: Path | None = None) -> Sources:
         listed = "; ".join(
             f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()
         )
-        raise BadSources(f"{path}: {listed}") from error
+        raise BadSources(
+            f"{path}: {listed}. `forecast-platform sources check {path}` says where"
+        ) from error

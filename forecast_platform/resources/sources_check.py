@@ -3,10 +3,11 @@
 Reads the file and lists the landing area; takes nothing in. What a key means is in `sources`.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -27,6 +28,9 @@ from forecast_platform.resources.sources import (
 )
 from forecast_platform.schemas.raw import CONTRACTS
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 SCHEMA_ID: Final = "sources.schema.json"
 
 _KNOWN_KEYS: Final[Mapping[str, type[BaseModel]]] = {
@@ -36,6 +40,12 @@ _KNOWN_KEYS: Final[Mapping[str, type[BaseModel]]] = {
     "sql": Sql,
 }
 """Models below a source's keys: what may have been meant by a misspelt key."""
+
+_MAPPINGS: Final = ("columns", "units", "codes", "tables")
+"""Keys of a source whose entries stand for themselves: one can be wrong and the others right."""
+
+_PLAIN_KEYS: Final = ("path", "sql", "required", "region", "format", "columns", "known_from")
+"""Keys that say where a source comes from; the others may contradict each other."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -116,37 +126,90 @@ def _of_sources(
             near = did_you_mean(str(name), CONTRACTS)
             yield place, f"{name!r} is not a source: use {', '.join(CONTRACTS)}{near}"
             continue
-        try:
-            source = Source.model_validate(given)
-        except ValidationError as error:
-            yield from _of_source(place, given, error)
+        source, found, is_path_given = _understood(given)
+        yield from (((*place, *inner), message) for inner, message in found)
+        if source is None:
             continue
         for inner, message in contract_problems(CONTRACTS[name], source):
             yield (*place, *inner), message
         yield from (((*place, *inner), message) for inner, message in _sql_problems(source))
-        if delivered is not None:
+        if delivered is not None and is_path_given:
             yield from (((*place, *inner), told) for inner, told in _unmatched(source, delivered))
 
 
-def _of_source(place: Place, given: Any, error: ValidationError) -> Iterator[tuple[Place, str]]:
+def _understood(given: Any) -> tuple[Source | None, list[tuple[Place, str]], bool]:
+    """Read a source without what is wrong in it, so that the rest is looked at too.
+
+    Returns
+    -------
+    source : Source or None
+        None when too little is right to look further.
+    problems : list
+        Places within the source, and what is wrong there.
+    is_path_given : bool
+        Whether the source comes from where the file says.
+    """
+    try:
+        return Source.model_validate(given), [], True
+    except ValidationError as error:
+        found = list(_of_source(given, error))
+        wrong = [one["loc"] for one in error.errors()]
+    names = {place[:1] for place in wrong}
+    if not isinstance(given, dict) or ("format",) in names:
+        return None, found, False
+    mended = _plain(given) if () in names else _without(given, wrong)
+    if mended == given:
+        return None, found, False
+    is_path_given = "path" in mended or "sql" in mended
+    if not is_path_given:
+        mended["path"] = "{region}/{week}"
+    source, further, is_given = _understood(mended)
+    further = [one for one in further if one not in found]
+    return source, [*found, *further], is_path_given and is_given
+
+
+def _plain(given: dict[Any, Any]) -> dict[Any, Any]:
+    """Leave out keys that contradict each other, to look at the columns without them."""
+    return {key: value for key, value in given.items() if key in _PLAIN_KEYS}
+
+
+def _without(given: dict[Any, Any], wrong: list[Place]) -> dict[Any, Any]:
+    """Leave out what is wrong, and require nothing that is not there."""
+    kept: dict[Any, Any] = {}
+    for key, value in given.items():
+        inside = {place[1] for place in wrong if place[0] == key and len(place) > 1}
+        if key in _MAPPINGS and inside and isinstance(value, dict):
+            kept[key] = {name: one for name, one in value.items() if name not in inside}
+        elif all(place[0] != key for place in wrong):
+            kept[key] = value
+    return {"required": "optional", **kept}
+
+
+def _of_source(given: Any, error: ValidationError) -> Iterator[tuple[Place, str]]:
     told: set[Place] = set()
     for one in error.errors():
         inner = one["loc"]
-        name = str(inner[-1]) if inner else ""
         if inner[:1] == ("columns",) and len(inner) > 2:
             inner = inner[:2]
             message = "must be a delivered column, {sql: ...} or {value: ...}"
-        elif one["type"] == "extra_forbidden":
-            message = f"is not a key here{did_you_mean(name, _keys_at(inner))}"
-        elif one["type"] == "missing":
-            message = "is missing"
         else:
-            message = one["msg"].removeprefix("Value error, ")
-            if not isinstance(one["input"], dict) and not isinstance(given, str):
-                message += f"; got {one['input']!r}"
+            message = _message(given, one)
         if inner not in told or not inner:
-            yield (*place, *inner), message
+            yield inner, message
         told.add(inner)
+
+
+def _message(given: Any, error: "ErrorDetails") -> str:
+    inner = error["loc"]
+    if error["type"] == "extra_forbidden":
+        return f"is not a key here{did_you_mean(str(inner[-1]), _keys_at(inner))}"
+    if error["type"] == "missing":
+        return "is missing"
+    message, value = error["msg"].removeprefix("Value error, "), error["input"]
+    if isinstance(value, dict) or isinstance(given, str) or error["type"] == "value_error":
+        return message
+    known = re.findall("'([^']*)'", message) if error["type"] in ("enum", "literal_error") else []
+    return f"{message}; got {value!r}{did_you_mean(str(value), known)}"
 
 
 def _keys_at(inner: Place) -> list[str]:

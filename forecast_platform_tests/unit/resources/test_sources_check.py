@@ -44,7 +44,8 @@ def test_the_default_sources_have_no_problem() -> None:
         ("{A: S-1}", "{yes: S-1}", 7, 7, "in quotes"),
         ("store_id:", "store:", 7, 7, "Did you mean store_id?"),
         ("units_shipped:", "store_id:", 9, 7, "it is for units_shipped"),
-        ("dozens_to_units", "dozen", 8, 5, "is no conversion"),
+        ("dozens_to_units", "dozen", 9, 7, "is no conversion"),
+        ("dozens_to_units", "dozens_to_unit", 9, 7, "Did you mean dozens_to_units?"),
         ("dozens_to_units", "{factr: 2}", 9, 23, "Did you mean factor?"),
         ("dozens_to_units", "{factor: 2, factor_from: x}", 9, 7, "contradict"),
         (
@@ -77,7 +78,7 @@ def test_a_mistake_is_told_with_its_line(
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
     text = GOOD.replace("decimal", "decimel") + "  stores:\n    path: a/{region}.csv\n"
 
-    assert [one.line for one in problems(tmp_path, text)] == [5, 10]
+    assert [one.line for one in problems(tmp_path, text)] == [5, 10, 11]
 
 
 def test_a_path_that_matches_no_delivered_file_is_told(tmp_path: Path) -> None:
