@@ -1,1 +1,1 @@
-"""How accurate the models are, side by side with peers on the same folds: ``make bench-accuracy``."""
+"""How accurate the models are beside peers on the same folds: ``make bench-accuracy``."""

@@ -77,6 +77,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     asked = parser.parse_args(arguments)
     if bool(asked.panel) != bool(asked.config):
         parser.error("--panel and --config belong together")
+    if asked.models and "ensemble" not in asked.models:
+        asked.models.insert(0, "ensemble")  # what the others are compared with
     return asked
 
 
@@ -85,7 +87,9 @@ def _datasets(asked: argparse.Namespace) -> list[datasets.Dataset]:
         return [datasets.panel(asked.panel, asked.config)]
     wanted, sets = asked.set or ("orange_juice", "simulated"), []
     if "orange_juice" in wanted:
-        folder = asked.data / "dominicks_oj" if (asked.data / "dominicks_oj").exists() else asked.data
+        folder = (
+            asked.data / "dominicks_oj" if (asked.data / "dominicks_oj").exists() else asked.data
+        )
         if (folder / "yx.csv.gz").exists():
             rounds = datasets.ROUNDS if asked.rounds == "test" else datasets.DEVELOPMENT_ROUNDS
             sets.append(datasets.orange_juice(folder, rounds[:2] if asked.quick else rounds))

@@ -67,7 +67,7 @@ ROUNDS = tuple(range(135, 154, 2))
 """Last known week of rounds 1 to 10 of Microsoft's `forecasting` repository."""
 
 DEVELOPMENT_ROUNDS = tuple(range(115, 132, 2))
-"""Cutoffs whose target weeks all lie before the first test round's cutoff: choices are made here."""
+"""Cutoffs whose target weeks lie before the first test round's cutoff: choices are made here."""
 
 LAST_FORMAT_WEEK = 100
 """Stores are large or small by their volume up to this week, before every cutoff in use."""
@@ -248,7 +248,7 @@ def _take_in(home: Path, regions: Sequence[str], first: date, last: date) -> Non
     """Run the platform's own way from files to marts."""
     script = str(Path(sys.executable).with_name("forecast-platform"))
     environment = {
-        **os.environ,
+        **os.environ,  # noqa: TID251 (a process of its own home)
         "FORECAST_PLATFORM_HOME": str(home),
         "FORECAST_PLATFORM_LANDING_URI": str(home / "landing"),
         "FORECAST_PLATFORM_FIRST_WEEK": str(first),
@@ -307,7 +307,7 @@ def panel(file: Path, config: Path) -> Dataset:
         history=_panel_history(rows, max(horizons)),
         cutoffs=tuple(last - k * step * WEEK for k in range(n_folds - 1, -1, -1)),
         horizons=horizons,
-        extra=rows[["unique_id", "ds"]].join(table[extra].astype("float32")) if extra else None,
+        extra=_extra(rows, table[extra]) if extra else None,
         about=f"{file.name}: {rows['unique_id'].nunique()} series, rolling origins.",
     )
 
@@ -347,6 +347,11 @@ def _panel_rows(table: pd.DataFrame, asked: dict[str, Any]) -> pd.DataFrame:
     if rows.duplicated(["unique_id", "ds"]).any():
         raise ValueError("the panel has two rows of one series and week")
     return rows
+
+
+def _extra(rows: pd.DataFrame, columns: pd.DataFrame) -> pd.DataFrame:
+    """Name the panel's own columns so that they are none of the core's."""
+    return rows[["unique_id", "ds"]].join(columns.astype("float32").add_prefix("panel_"))
 
 
 def _panel_history(rows: pd.DataFrame, horizon: int) -> History:

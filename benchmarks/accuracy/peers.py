@@ -61,7 +61,7 @@ def seasonal_naive(fold: Fold) -> Forecasts:
     def forecast(fold: Fold) -> Floats:
         wide = fold.demand.pivot_table(index=DS, columns=UNIQUE_ID, values=Y)
         last = wide.ffill().iloc[-1]
-        known = wide.stack().dropna()
+        known = fold.demand.set_index([DS, UNIQUE_ID])[Y]
         year_ago = pd.MultiIndex.from_arrays(
             [fold.test[DS] - pd.Timedelta(weeks=YEAR), fold.test[UNIQUE_ID]]
         )
@@ -93,8 +93,8 @@ def _regular(fold: Fold) -> pd.DataFrame:
     wide = fold.demand.pivot_table(index=DS, columns=UNIQUE_ID, values=Y)
     weeks = pd.date_range(wide.index.min(), fold.cutoff, freq="W-MON")
     logs = np.log1p(wide.reindex(weeks)).interpolate(limit_area=None).ffill()
-    rows = logs.rename_axis(DS).stack().dropna().rename(Y).reset_index()
-    return rows[[UNIQUE_ID, DS, Y]].sort_values([UNIQUE_ID, DS], ignore_index=True)
+    rows = logs.rename_axis(DS).reset_index().melt(DS, value_name=Y, var_name=UNIQUE_ID)
+    return rows.dropna(subset=[Y]).sort_values([UNIQUE_ID, DS], ignore_index=True)
 
 
 def _looked_up(test: pd.DataFrame, ahead: pd.DataFrame, column: str) -> Floats:

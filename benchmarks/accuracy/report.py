@@ -44,9 +44,7 @@ class Result:
         """Measure every model over all rows, and its spread over folds."""
         table = []
         for model in self.models:
-            folds = [
-                mape(fold[Y], fold[model]) for _, fold in self.rows.groupby(CUTOFF, sort=True)
-            ]
+            folds = [mape(fold[Y], fold[model]) for _, fold in self.rows.groupby(CUTOFF, sort=True)]
             scored = measure(self.rows[Y], self.rows[model])
             spread = float(np.std(folds, ddof=1)) if len(folds) > 1 else float("nan")
             table.append(
@@ -206,7 +204,8 @@ def _told(result: Result) -> str:
         of = told["coverage"]
         groups = ", ".join(f"{n} {v:.1%}" for n, v in of.items() if n not in {"all", "folds"})
         lines.append(
-            f"The 80 % interval covers {of['all']:.1%} ({groups}; worst fold {min(of['folds']):.1%})."
+            f"The 80 % interval covers {of['all']:.1%} ({groups}; "
+            f"worst fold {min(of['folds']):.1%})."
         )
     return " ".join(lines)
 

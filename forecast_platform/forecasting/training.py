@@ -104,8 +104,8 @@ class TrainingConfig:
     cap_multiple: float = 3.0
     max_rows: int = 500_000
 
-    def members(self, alpha: float | None = None) -> dict[str, Forecaster]:
-        """Return the members, not fitted; ``alpha`` is the LASSO's penalty, None chooses it."""
+    def members(self) -> dict[str, Forecaster]:
+        """Return the members, not fitted."""
         shared: dict[str, Any] = {
             "base": self.base,
             "objective": self.objective,
@@ -126,7 +126,6 @@ class TrainingConfig:
             self.numeric,
             deviations=self.deviations,
             effects=self.categorical,
-            alpha=alpha,
             **shared,
         )
         return {LASSO: lasso, EMBEDDING_NET: net}
@@ -211,20 +210,15 @@ def train_region(
 
 
 class _Fitter:
-    """Fits members and baselines at a cutoff; the first fit chooses the penalty of all."""
+    """Fits members and baselines at a cutoff."""
 
     def __init__(self, config: TrainingConfig, demand: pd.DataFrame) -> None:
         self._config, self._demand = config, demand
-        self._alpha: float | None = None
 
     def members(self, known: pd.DataFrame) -> dict[str, Forecaster]:
         """Fit the members on these rows."""
-        members = self._config.members(self._alpha)
-        fitted = {name: member.fit(known, known[Y]) for name, member in members.items()}
-        lasso = fitted[LASSO]
-        if isinstance(lasso, LassoForecaster):
-            self._alpha = lasso.alpha_
-        return fitted
+        members = self._config.members()
+        return {name: member.fit(known, known[Y]) for name, member in members.items()}
 
     def __call__(self, known: pd.DataFrame, cutoff: pd.Timestamp) -> Mapping[str, Forecaster]:
         """Fit members, capped as they will be when served, and the formats' baselines."""

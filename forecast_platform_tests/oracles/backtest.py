@@ -69,9 +69,8 @@ def a_frame(demand: pd.DataFrame, *, first: int = 4, horizon: int = 4) -> pd.Dat
     frame["week_of_year"] = frame["ds"].dt.isocalendar().week.astype(str).str.zfill(2)
     fixed = {"category": "drinks", "brand": "b", "event_next": "none", "event_previous": "none"}
     frame = frame.assign(**fixed)
-    return frame.astype(dict.fromkeys(NUMERIC_FEATURES, np.float32)).astype(
-        dict.fromkeys(CATEGORICAL_FEATURES, "str")
-    )
+    types = dict.fromkeys(NUMERIC_FEATURES, np.float32) | dict.fromkeys(CATEGORICAL_FEATURES, "str")
+    return frame.astype(types).copy()
 
 
 def slow_backtest(frame, cutoffs, origins_of, fit):

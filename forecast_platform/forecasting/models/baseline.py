@@ -66,7 +66,8 @@ class HistoricalAverage(Estimator):
         if self.window is not None and self.window < 1:
             raise ValueError(f"window must be at least 1 week, got {self.window}")
         require_columns(X, (UNIQUE_ID, PRODUCT_ID) if self.window is None else (UNIQUE_ID, DS))
-        known = X.assign(_y=checked_target(X, y))
+        columns = [name for name in (UNIQUE_ID, PRODUCT_ID, DS) if name in X.columns]
+        known = X[columns].assign(_y=checked_target(X, y))
         if self.window is not None:
             known = known.sort_values(DS, kind="stable").groupby(UNIQUE_ID).tail(self.window)
         self.series_ = known.groupby(UNIQUE_ID, observed=True)["_y"].mean()

@@ -52,7 +52,7 @@ class EmbeddingNetForecaster(Estimator):
         Units of the two hidden layers.
     embedding_size : int, default=6
         Numbers per level of a category.
-    dropout : float, default=0.2
+    dropout : float, default=0.3
         Share of hidden units dropped while training.
     epochs : int, default=3
         Passes over the rows.
@@ -96,11 +96,11 @@ class EmbeddingNetForecaster(Estimator):
         objective: Objective = "mape",
         hidden: tuple[int, int] = (64, 32),
         embedding_size: int = 6,
-        dropout: float = 0.2,
+        dropout: float = 0.3,
         epochs: int = 3,
         batch_size: int = 512,
         min_steps: int = 100,
-        learning_rate: float = 6e-3,
+        learning_rate: float = 3e-3,
         weight_decay: float = 0.05,
         mask_share: float = 0.02,
         recency_weeks: float = 60.0,

@@ -30,10 +30,17 @@ from forecast_platform.forecasting.models.objective import (
     relative_scale,
     reweight,
 )
-from forecast_platform.vocabulary import CATEGORICAL_FEATURES, DS, NUMERIC_FEATURES, SEGMENT
+from forecast_platform.vocabulary import (
+    CATEGORICAL_FEATURES,
+    DS,
+    NUMERIC_FEATURES,
+    PRODUCT_ID,
+    SEGMENT,
+)
 
-ALPHAS = (3e-2, 1e-2, 3e-3, 1e-3)
-"""Penalties that are tried, from the strongest."""
+ALPHAS = (1e-2, 3e-3, 1e-3)
+"""Penalties whose solutions are averaged, from the strongest. To choose one of them by the last
+weeks is worse: a few unusual weeks then decide (docs/accuracy.md)."""
 
 LIMITS = (1e-4, 300)
 """Coordinate descent ends at this change of the prediction [log units], or after so many sweeps."""
@@ -66,9 +73,7 @@ class LassoForecaster(Estimator):
     objective : {"mape", "mean"}, default="mape"
         See `objective`.
     alpha : float or None, default=None
-        Penalty. None chooses one of `ALPHAS` on the last ``validation_weeks`` of the rows.
-    validation_weeks : int, default=6
-        [weeks]
+        Penalty. None averages the solutions of `ALPHAS`.
     recency_weeks : float, default=60
         A row counts ``exp(-age / recency_weeks)`` [weeks].
     zero_weight : float, default=0.25
@@ -81,7 +86,7 @@ class LassoForecaster(Estimator):
     Attributes
     ----------
     alpha_ : float
-        Penalty used.
+        Penalty used; the middle one where several are averaged.
     shared_ : ndarray of shape (n_numeric + 1,), float32
         Shared coefficients per standard deviation, the intercept last.
 
@@ -111,7 +116,6 @@ class LassoForecaster(Estimator):
         base: str = "base_level",
         objective: Objective = "mape",
         alpha: float | None = None,
-        validation_weeks: int = 6,
         recency_weeks: float = 60.0,
         zero_weight: float = 0.25,
         n_reweights: int = 4,
@@ -123,7 +127,6 @@ class LassoForecaster(Estimator):
         self.base = base
         self.objective: Objective = objective
         self.alpha = alpha
-        self.validation_weeks = validation_weeks
         self.recency_weeks = recency_weeks
         self.zero_weight = zero_weight
         self.n_reweights = n_reweights
@@ -136,8 +139,9 @@ class LassoForecaster(Estimator):
         demand = checked_target(X, y)
         self._encode(X)
         problem = _Problem(self, X, demand)
-        self.alpha_ = self._choose_alpha(problem) if self.alpha is None else float(self.alpha)
-        coef = problem.solve(self.alpha_, problem.recency)
+        alphas = ALPHAS if self.alpha is None else (float(self.alpha),)
+        self.alpha_ = alphas[len(alphas) // 2]
+        coef = np.mean(problem.path(alphas, problem.recency), axis=0)
         shared, deviations, effects = problem.design.layout.split(coef)
         self.shared_ = shared.astype(np.float32)
         self.deviations_ = [block.astype(np.float32) for block in deviations]
@@ -183,15 +187,6 @@ class LassoForecaster(Estimator):
         codes = self.levels_.codes(X)
         starts = self.levels_.offsets - np.arange(len(self.levels_.levels), dtype=np.int32)
         return np.where(codes > 0, codes - 1 + starts, -1).astype(np.int32)
-
-    def _choose_alpha(self, problem: "_Problem") -> float:
-        """Take the penalty with the least loss on the last weeks, learnt from those before them."""
-        known, later = problem.split(self.validation_weeks)
-        if not known.any() or not later.any():
-            return ALPHAS[len(ALPHAS) // 2]
-        coefs = problem.path(ALPHAS, np.where(known, problem.recency, 0.0))
-        losses = [problem.loss(coef, later) for coef in coefs]
-        return ALPHAS[int(np.argmin(losses))]
 
     def to_state(self) -> State:
         """Return the fitted model as JSON values and arrays."""
@@ -241,28 +236,9 @@ class _Problem:
         order = self.design.order
         base = X[model.base].to_numpy(np.float64)[order]
         demand = demand[order]
-        self.ds = X[DS].to_numpy()[order]
         self.target = np.log1p(demand) - base
         self.scale = relative_scale(demand, base, model.zero_weight)
-        self.recency = recency_weights(self.ds, model.recency_weeks)
-
-    def split(self, weeks: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Split the rows into those before the last ``weeks`` weeks, and those in them."""
-        known = self.ds <= self.ds.max() - np.timedelta64(7 * weeks, "D")
-        return known, ~known
-
-    def loss(self, coef: NDArray[np.float64], rows: NDArray[np.bool_]) -> float:
-        """Return the objective of some rows."""
-        prediction, target = np.clip(self.design.predict(coef)[rows], -20, 20), self.target[rows]
-        if self.objective == "mape":
-            errors = self.scale[rows] * np.abs(np.expm1(np.minimum(prediction - target, 20.0)))
-        else:
-            errors = np.exp(prediction) - np.exp(target) * prediction
-        return float(errors.mean())
-
-    def solve(self, alpha: float, row_weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Fit by reweighted least squares, starting from the best constant."""
-        return self.path((alpha,), row_weights)[0]
+        self.recency = recency_weights(X[DS].to_numpy()[order], model.recency_weeks)
 
     def path(
         self, alphas: tuple[float, ...], row_weights: NDArray[np.float64]

@@ -81,14 +81,15 @@ class Net(nn.Module):
 def losses(
     objective: Objective, prediction: torch.Tensor, target: torch.Tensor, scale: torch.Tensor
 ) -> torch.Tensor:
-    """Return each row's loss; beyond `SLOPE_CAP` it grows linearly."""
+    """Return each row's loss; beyond `SLOPE_CAP`, or what a log may be, it grows linearly."""
     if objective == "mape":
         d = prediction - target
         bend = torch.log(SLOPE_CAP / scale.clamp_min(1e-6))
         inside = torch.minimum(d, bend)
         return scale * torch.expm1(inside).abs() + SLOPE_CAP * (d - inside)
     inside = prediction.clamp(-4.0, 3.0)
-    return torch.exp(inside) - torch.exp(target).clamp_max(LARGEST_RATIO) * prediction
+    mean = torch.exp(inside) * (1.0 + prediction - inside)
+    return mean - torch.exp(target).clamp_max(LARGEST_RATIO) * prediction
 
 
 @contextmanager

@@ -76,6 +76,16 @@ def test_the_nets_loss_is_the_relative_error_until_its_slope_is_capped(d):
     assert loss == pytest.approx(expected)
 
 
+def test_no_forecast_however_far_has_less_loss_than_the_mean():
+    far = torch.tensor([-200.0, -10.0, 3.5, 10.0, 200.0], dtype=torch.float64)
+    target = torch.full_like(far, 2.5)
+
+    excess = losses("mean", far, target, far) - losses("mean", target, target, far)
+
+    assert (excess > 0).all()
+    assert torch.isfinite(excess).all()
+
+
 def test_an_unknown_objective_is_refused():
     with pytest.raises(ValueError, match="mape, mean"):
         check_objective("rmse")
