@@ -34,7 +34,6 @@ from forecast_platform.vocabulary import (
     CATEGORICAL_FEATURES,
     DS,
     NUMERIC_FEATURES,
-    PRODUCT_ID,
     SEGMENT,
 )
 
