@@ -61,6 +61,7 @@ def build_resources(
         "landing": (Landing if settings.as_of is None else LandingAsOf)(
             uri=settings.landing,
             max_refused_share=settings.max_refused_share,
+            settle_seconds=settings.settle_seconds,
             storage_options=settings.storage_options,
             sources_file=sources_file,
         ),

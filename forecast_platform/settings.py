@@ -50,6 +50,13 @@ class Settings(BaseSettings):
         le=1,
         description="Above this share of refused rows a source's week fails [fraction].",
     )
+    settle_seconds: int = Field(
+        default=0,
+        ge=0,
+        le=86400,
+        description="How long a delivered file must not have changed before it is read, where its "
+        "source does not say it [s].",
+    )
     lake_uri: str = Field(
         default="", description="Folder or URI of the Delta tables; default <home>/lake."
     )

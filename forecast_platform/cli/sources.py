@@ -37,6 +37,7 @@ def _landing(file: Path | None = None) -> "Landing":
     sources = file or settings.sources_file
     return Landing(
         uri=settings.landing,
+        settle_seconds=settings.settle_seconds,
         storage_options=settings.storage_options,
         sources_file=str(sources) if sources else None,
     )

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -37,9 +38,9 @@ from forecast_platform.resources.sources import (
     Sql,
     load_sources,
 )
-from forecast_platform.schemas.codes import REFUSAL
+from forecast_platform.schemas.codes import REFUSAL, Code
 from forecast_platform.schemas.raw import CONTRACTS, DELIVERED_WEEK
-from forecast_platform.vocabulary import REGION, WEEK
+from forecast_platform.vocabulary import DS, REGION, WEEK
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -81,6 +82,8 @@ class DeliveredFile:
         What its content must be, where a manifest tells.
     query : str or None
         The SQL that was asked, of a database.
+    ds : pandas.Timestamp or None
+        Week that all rows are about, where the path names it.
     """
 
     source: str
@@ -94,6 +97,7 @@ class DeliveredFile:
     query: str | None = None
     waits_for: str = ""
     sha256: str = ""
+    ds: pd.Timestamp | None = None
 
     @property
     def compression(self) -> str:
@@ -118,11 +122,15 @@ class Delivery:
         Each region-week's files with their SHA-256.
     bad : dict of RegionWeek to str
         What is wrong with the files of a region-week that could not be read.
+    elsewhere : collections.Counter of RegionWeek
+        Rows of the files that were read, of region-weeks that were not asked for. A region may be
+        empty or unknown, a week before the first.
     """
 
     rows: pd.DataFrame
     files: list[tuple[RegionWeek, DeliveredFile, str]] = field(default_factory=list)
     bad: dict[RegionWeek, str] = field(default_factory=dict)
+    elsewhere: Counter[RegionWeek] = field(default_factory=Counter)
 
 
 class Landing(dg.ConfigurableResource):
@@ -141,6 +149,11 @@ class Landing(dg.ConfigurableResource):
         ge=0,
         le=1,
         description="Largest share of refused rows, where the source does not say its own.",
+    )
+    settle_seconds: int = Field(
+        default=0,
+        ge=0,
+        description="How long a file must not have changed, where the source does not say it [s].",
     )
 
     def sources(self) -> Sources:
@@ -192,6 +205,44 @@ class Landing(dg.ConfigurableResource):
         """List every delivered file, whether a source matches it or not."""
         return sorted(path for path, _, _ in self._list(""))
 
+    def unmatched(self) -> list[str]:
+        """List delivered files that no source reads.
+
+        No path matches them, or they lie in the folder of a day that no week has.
+        """
+        listed = list(self._list(""))
+        used: set[str] = set()
+        for name, source in self.sources().sources.items():
+            used |= {one.file for one in _matching(name, source, listed)}
+            used |= {table.path for table in source.tables.values()}
+        paths = (path for path, _, _ in listed if path.rpartition("/")[2] not in SIGNS)
+        return sorted(path for path in paths if path not in used)
+
+    def files_of_many(self) -> list[DeliveredFile]:
+        """List every file that is written to its end and whose rows tell its regions or weeks."""
+        sources = self.sources().sources
+        listed = list(self._list(""))
+        found: list[DeliveredFile] = []
+        for name, source in sources.items():
+            matching = _matching(name, source, listed)
+            many = [one for one in matching if one.region is None or one.week is None]
+            found += self._judged(source, many, listed)
+        return [one for one in found if not one.waits_for]
+
+    def places_in(self, file: DeliveredFile) -> set[RegionWeek]:
+        """Read which region-weeks a file has rows of.
+
+        Raises
+        ------
+        BadFile
+            If it cannot be read.
+        """
+        source = self.sources().sources[file.source]
+        tables = {table: self._table(one) for table, one in source.tables.items()}
+        content = _checked(file, self._bytes(file.file))
+        rows = _rows_of(file.source, source, file, content, tables)
+        return set(_count(_places(_placed(file.source, source, file, rows))))
+
     def sha256(self, file: DeliveredFile) -> str:
         """Digest the content of one file."""
         return hashlib.sha256(self._bytes(file.file)).hexdigest()
@@ -220,11 +271,12 @@ class Landing(dg.ConfigurableResource):
             try:
                 whole = _checked(one, content)
                 rows = _rows_of(name, source, one, whole, tables)
-                rows, taken = _of_keys(name, source, one, rows, keys_of[one])
+                rows, taken, elsewhere = _of_keys(name, source, one, rows, keys_of[one])
             except BadFile as error:
                 delivery.bad |= dict.fromkeys(keys_of[one], str(error))
                 continue
             parts.append(rows)
+            delivery.elsewhere += elsewhere
             digest = hashlib.sha256(whole).hexdigest()
             delivery.files += [(key, one, digest) for key in taken]
         delivery.rows = pa.concat_tables(parts).to_pandas()
@@ -254,7 +306,8 @@ class Landing(dg.ConfigurableResource):
             now=time.time(),
         )
         paths = [one.file for one in files]
-        waiting = folders.waits_for(paths, source.complete_when, source.settle_seconds or 0)
+        settle = self.settle_seconds if source.settle_seconds is None else source.settle_seconds
+        waiting = folders.waits_for(paths, source.complete_when, settle)
         digests: dict[str, str] = {}
         if source.complete_when is CompleteWhen.MANIFEST:
             digests = folders.digests([path for path in paths if path not in waiting])
@@ -421,16 +474,22 @@ def _matching(
         try:
             week = parse_week(named["week"]).as_unit("us") if named.get("week") else None
             delivered = _day(named.get("delivered"))
+            ds = parse_week(named["ds"]).as_unit("us") if named.get("ds") else None
         except ValueError:
             continue  # a folder that no partition has; `forecast-platform status` lists weeks
         if delivered is not None:
-            in_week = delivered - pd.Timedelta(days=delivered.dayofweek)
+            counted = delivered - pd.Timedelta(days=source.days_of_grace(name))
+            in_week = counted - pd.Timedelta(days=counted.dayofweek)
             if week is None or in_week > week:
                 week = in_week
             else:
                 delivered = None  # within the week, all of which is known at its close
+            if delivered is not None and delivered > week + LAST_DAY:
+                delivered = None  # in the days of grace, which count as of the close
         region = named.get("region") or source.region
-        yield DeliveredFile(name, region, week, path, size, modified, source.format, delivered)
+        yield DeliveredFile(
+            name, region, week, path, size, modified, source.format, delivered, ds=ds
+        )
 
 
 def _day(text: str | None) -> pd.Timestamp | None:
@@ -504,11 +563,12 @@ def _from_database(name: str, source: Source, sql: Sql, keys: Sequence[RegionWee
         own = [found.key] if found.key else asked
         try:
             one, rows = _rows_of_extract(name, source, sql, found)
-            rows, taken = _of_keys(name, source, one, rows, own)
+            rows, taken, elsewhere = _of_keys(name, source, one, rows, own)
         except BadFile as error:
             delivery.bad |= dict.fromkeys(own, str(error))
             continue
         parts.append(rows)
+        delivery.elsewhere += elsewhere
         delivery.files += [(key, one, found.sha256) for key in taken if rows.num_rows]
     delivery.rows = pa.concat_tables(parts).to_pandas()
     return delivery
@@ -548,22 +608,70 @@ def _with(rows: pa.Table, name: str, values: Any) -> pa.Table:
 
 def _of_keys(
     name: str, source: Source, one: DeliveredFile, rows: pa.Table, keys: Sequence[RegionWeek]
-) -> tuple[pa.Table, list[RegionWeek]]:
-    """Select the rows of ``keys``, and those of ``keys`` that the file counts as delivered for."""
+) -> tuple[pa.Table, list[RegionWeek], Counter[RegionWeek]]:
+    """Select the rows of ``keys``, those of ``keys`` that the file counts as delivered for.
+
+    Rows of other region-weeks are counted.
+    """
+    rows = _placed(name, source, one, rows)
+    if one.week is not None and one.region is not None:
+        return rows, list(keys), Counter()
+    places = _places(rows)
+    is_asked = places.isin(pd.MultiIndex.from_tuples(keys))
+    found = set(places[is_asked])
+    taken = keys if one.week is not None else [key for key in keys if tuple(key) in found]
+    return rows.filter(pa.array(is_asked)), list(taken), _count(places[~is_asked])
+
+
+def _places(rows: pa.Table) -> pd.MultiIndex:
+    return pd.MultiIndex.from_arrays([rows[REGION].to_pandas(), rows[WEEK].to_pandas()])
+
+
+def _count(places: pd.MultiIndex) -> Counter[RegionWeek]:
+    """Count rows by region-week; a region that is missing is empty."""
+    frame = places.to_frame(index=False, name=[REGION, WEEK])
+    counted = frame.fillna({REGION: ""}).groupby([REGION, WEEK]).size()
+    return Counter({_place(place): int(n_rows) for place, n_rows in counted.items()})
+
+
+def _place(place: Any) -> RegionWeek:
+    region, week = place
+    return RegionWeek(str(region), pd.Timestamp(week).as_unit("us"))
+
+
+def _placed(name: str, source: Source, one: DeliveredFile, rows: pa.Table) -> pa.Table:
+    """Say of each row at the close of which week it was known, and on which day."""
     if one.week is not None:
         known = pa.repeat(pa.scalar(one.week.to_pydatetime(), pa.timestamp("us")), rows.num_rows)
     else:
         known = pa.array(_known_week(name, source, rows, one.file), pa.timestamp("us"))
     rows = rows.append_column(WEEK, known)
     rows = rows.append_column("known_on", _known_on(one, rows[WEEK]))
-    rows = rows.select(_no_rows(name).column_names)
-    if one.week is not None and one.region is not None:
-        return rows, list(keys)
-    places = pd.MultiIndex.from_arrays([rows[REGION].to_pandas(), rows[WEEK].to_pandas()])
-    is_asked = places.isin(pd.MultiIndex.from_tuples(keys))
-    found = set(places[is_asked])
-    taken = keys if one.week is not None else [key for key in keys if tuple(key) in found]
-    return rows.filter(pa.array(is_asked)), list(taken)
+    rows = _refuse_other_weeks(one, rows)
+    return rows.select(_no_rows(name).column_names)
+
+
+def _refuse_other_weeks(one: DeliveredFile, rows: pa.Table) -> pa.Table:
+    """Refuse rows about another week than the path names by ``{ds}``."""
+    if one.ds is None:
+        return rows
+    column = DELIVERED_WEEK if DELIVERED_WEEK in rows.column_names else DS
+    about = rows[column].to_pandas().astype("str").str.strip()
+    told = rows[REFUSAL].to_pandas().astype("object")
+    path_week = f"{one.ds:%Y-%m-%d}"
+    wrong = told.isna() & (pd.to_datetime(about.str.slice(0, 10), errors="coerce") != one.ds)
+    told[wrong] = [
+        json.dumps(
+            {
+                "code": Code.OTHER_WEEK,
+                "column": DS if column == DS else WEEK,
+                "reason": f"is not the week that the path names, {path_week}",
+                "value": value,
+            }
+        )
+        for value in about[wrong]
+    ]
+    return _with(rows, REFUSAL, pa.array(told, pa.string(), from_pandas=True))
 
 
 def _known_on(one: DeliveredFile, weeks: pa.ChunkedArray) -> pa.Array:

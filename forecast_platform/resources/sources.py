@@ -361,6 +361,13 @@ class Source(File):
         default=False,
         description="Shipments and returns of earlier weeks in a later file correct those weeks",
     )
+    known_within_days: int | None = Field(
+        default=None,
+        ge=0,
+        le=6,
+        description="Shipments and returns whose path has {delivered}: days after the close of a "
+        "week within which a delivery counts as of the close; 1 by default",
+    )
     complete_when: CompleteWhen = Field(
         default=CompleteWhen.SETTLED,
         description="settled: sizes and times stand still; success_file: _SUCCESS lies beside; "
@@ -414,6 +421,16 @@ class Source(File):
         if not by_path and not by_column and "region" not in self.columns:
             raise ValueError("no region: put {region} into path, or set region, or map the column")
         return self
+
+    def days_of_grace(self, name: str) -> int:
+        """Days after the close of a week within which a delivery counts as of the close.
+
+        What stores sold can be counted only when the week is over, and is delivered on the next
+        day. Forecasts, plans and master data of the next day were not known at the close.
+        """
+        if name not in CORRECTABLE:
+            return 0
+        return 1 if self.known_within_days is None else self.known_within_days
 
     def date_format_of(self, column: str) -> str | None:
         """Say how dates of a contract column are delivered; None for YYYY-MM-DD."""
@@ -490,8 +507,7 @@ def contract_problems(contract: Contract, source: Source) -> Iterator[tuple[Plac
                     f"{', '.join(could) or 'no column of this source'}"
                     + did_you_mean(column, could),
                 )
-    if source.allow_corrections and contract.source not in CORRECTABLE:
-        yield ("allow_corrections",), f"allow_corrections is for {' and '.join(CORRECTABLE)}"
+    yield from _misplaced(contract, source)
     has_time = source.has_week or source.has_delivered or (source.sql and source.sql.has_time)
     if not has_time and contract.known_by is None and source.known_from is None:
         yield (
@@ -499,6 +515,21 @@ def contract_problems(contract: Contract, source: Source) -> Iterator[tuple[Plac
             "its rows have no week. Put {week} into path or set known_from"
             + (", or sql.week_column, or use :week in sql.query" if source.sql else ""),
         )
+
+
+def _misplaced(contract: Contract, source: Source) -> Iterator[tuple[Place, str]]:
+    """Say which keys have no meaning for this source."""
+    if source.allow_corrections and contract.source not in CORRECTABLE:
+        yield ("allow_corrections",), f"allow_corrections is for {' and '.join(CORRECTABLE)}"
+    if source.known_within_days is not None and not (
+        source.has_delivered and contract.source in CORRECTABLE
+    ):
+        yield (
+            ("known_within_days",),
+            f"known_within_days is for {' and '.join(CORRECTABLE)} with {{delivered}} in the path",
+        )
+    if "{ds}" in source.path and contract.source not in (*CORRECTABLE, "promotions"):
+        yield ("path",), f"{{ds}} is for {', '.join(CORRECTABLE)} and promotions"
 
 
 _CONVERTED: Mapping[str, tuple[Kind, ...]] = {
