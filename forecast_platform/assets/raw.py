@@ -19,6 +19,8 @@ from forecast_platform.partitions import (
     backfill_policy,
     region_weeks,
     region_weeks_of,
+    regions,
+    weeks,
 )
 from forecast_platform.resources import databases, replays
 from forecast_platform.resources.lake import Lake, WriteReceipt
@@ -34,6 +36,7 @@ from forecast_platform.schemas.tables import as_table
 
 MAX_PROBLEMS_SHOWN = 10
 MAX_REASONS_SHOWN = 3
+MAX_UNPLACED_SHOWN = 1000
 PLACE_OF_FILE = ["region", "week", "source_file"]
 COUNTS = ("rows_read", "rows_accepted", "rows_quarantined", "rows_duplicate")
 
@@ -73,13 +76,42 @@ def build_raw_asset(contract: Contract) -> dg.AssetsDefinition:
         taken = [key for key in readable if key not in problems]
         receipt = _publish(context, lake, contract, accepted, files, taken) if taken else None
         _keep_account(context, lake, contract, accepted, files, readable)
+        unplaced = _tell_unplaced(context, contract, delivery)
         result = _report(context, lake, contract, receipt, files, taken) if receipt else None
         if problems or result is None:
             yield from _told_of(context, files, taken)
             raise _failure(contract, problems, n_taken=len(taken))
-        yield result
+        yield result._replace(metadata={**(result.metadata or {}), **unplaced})
 
     return raw_table
+
+
+def _tell_unplaced(
+    context: dg.AssetExecutionContext, contract: Contract, delivery: Delivery
+) -> dict[str, Any]:
+    """Name the rows that no partition can hold: of unknown regions, or before the first week."""
+    registered = set(context.instance.get_dynamic_partitions(str(regions.name)))
+    first_week = pd.Timestamp(weeks.start.date())
+    found = {
+        f"{key.region or '(no region)'}|{key.week:%Y-%m-%d}": n_rows
+        for key, n_rows in sorted(delivery.elsewhere.items())
+        if key.region not in registered or key.week < first_week
+    }
+    if not found:
+        return {"rows_unplaced": 0}
+    shown = ", ".join(f"{key}: {n}" for key, n in list(found.items())[:MAX_PROBLEMS_SHOWN])
+    context.log.warning(
+        "%s: %d rows were left out, of regions that are not registered or weeks before %s: %s. "
+        "`forecast-platform regions add <region>` registers a region.",
+        contract.table,
+        sum(found.values()),
+        f"{first_week:%Y-%m-%d}",
+        shown,
+    )
+    return {
+        "rows_unplaced": sum(found.values()),
+        "unplaced": dg.MetadataValue.json(dict(list(found.items())[:MAX_UNPLACED_SHOWN])),
+    }
 
 
 def _with_replays(
@@ -156,7 +188,8 @@ def _missing(
 def _account(contract: Contract, delivery: Delivery, accepted: Accepted) -> pd.DataFrame:
     """Count what became of the rows of each file."""
     delivered = accepted.delivered
-    replayed = delivered[delivered[replays.REPLAYED]].groupby(PLACE_OF_FILE).size().to_dict()
+    replayed = delivered[delivered[replays.REPLAYED]]
+    replayed = replayed.groupby(PLACE_OF_FILE, observed=True).size().to_dict()
     records = [
         {
             "region": key.region,
@@ -266,7 +299,8 @@ def _digest(parts: Iterable[str]) -> str:
 
 def _of(table: pd.DataFrame, keys: Sequence[RegionWeek]) -> pd.DataFrame:
     """Select the rows of ``keys``."""
-    return table[pd.MultiIndex.from_frame(table[["region", "week"]]).isin(list(keys))]
+    is_own = pd.MultiIndex.from_frame(table[["region", "week"]]).isin(list(keys))
+    return table if is_own.all() else table[is_own]
 
 
 def _failure(contract: Contract, problems: dict[RegionWeek, str], *, n_taken: int) -> dg.Failure:

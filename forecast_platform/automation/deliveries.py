@@ -61,6 +61,14 @@ class LandingArea(Protocol):
         """Digest the content of one file."""
         ...
 
+    def files_of_many(self) -> Iterable[Any]:
+        """List every delivered file whose rows tell its regions or weeks."""
+        ...
+
+    def places_in(self, file: Any) -> Collection[RegionWeek]:
+        """Read which region-weeks such a file has rows of."""
+        ...
+
 
 class Tables(Protocol):
     """What is asked of the lake."""
@@ -130,6 +138,17 @@ class Watch:
 
 
 @dataclass(slots=True)
+class Progress:
+    """How far the region-weeks of one file of many were asked for."""
+
+    fingerprint: str
+    asked_to: str = ""
+    """Partition key of the last one that was asked for or needed nothing."""
+
+    is_done: bool = False
+
+
+@dataclass(slots=True)
 class Cursor:
     """The sensor's memory.
 
@@ -139,10 +158,13 @@ class Cursor:
         Fingerprint of each quarter in which nothing is left to do.
     watched : dict of str to dict of str to Watch
         The region-weeks of each quarter in which something changed, by partition key.
+    many : dict of str to Progress
+        Files whose rows tell their regions or weeks, by source and path.
     """
 
     settled: dict[str, str] = field(default_factory=dict)
     watched: dict[str, dict[str, Watch]] = field(default_factory=dict)
+    many: dict[str, Progress] = field(default_factory=dict)
 
     @classmethod
     def from_text(cls, text: str | None) -> Self:
@@ -152,7 +174,8 @@ class Cursor:
             quarter: {key: Watch(mark, handled=handled) for key, (mark, handled) in weeks.items()}
             for quarter, weeks in stored.get("watched", {}).items()
         }
-        return cls(settled=stored.get("settled", {}), watched=watched)
+        many = {file: Progress(*known) for file, known in stored.get("many", {}).items()}
+        return cls(settled=stored.get("settled", {}), watched=watched, many=many)
 
     def to_text(self) -> str:
         """Write the memory as JSON."""
@@ -160,7 +183,33 @@ class Cursor:
             quarter: {key: [watch.fingerprint, watch.handled] for key, watch in weeks.items()}
             for quarter, weeks in self.watched.items()
         }
-        return json.dumps({"settled": self.settled, "watched": watched}, separators=(",", ":"))
+        many = {
+            file: [known.fingerprint, known.asked_to, known.is_done]
+            for file, known in self.many.items()
+        }
+        stored = {"settled": self.settled, "watched": watched, "many": many}
+        return json.dumps(stored, separators=(",", ":"))
+
+    def observe_many(self, files: Mapping[str, str]) -> list[str]:
+        """Take in the fingerprints of the files whose rows tell their regions or weeks.
+
+        Returns
+        -------
+        list of str
+            Files that two looks running saw the same, and that are not done with.
+        """
+        ready = [
+            name
+            for name, mark in files.items()
+            if (known := self.many.get(name)) and known.fingerprint == mark and not known.is_done
+        ]
+        self.many = {
+            name: known
+            if (known := self.many.get(name)) and known.fingerprint == mark
+            else Progress(mark)
+            for name, mark in files.items()
+        }
+        return sorted(ready)
 
     def observe(self, files: Fingerprints) -> list[RegionWeek]:
         """Take in what lies in the landing area now.

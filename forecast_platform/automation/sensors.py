@@ -5,7 +5,7 @@ new or changed, once. What it remembers is in ``deliveries.py``; what the files 
 raw assets. See https://docs.dagster.io/guides/automate/sensors.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -17,6 +17,7 @@ from forecast_platform.automation.deliveries import (
     Cursor,
     DeliveredFile,
     LandingArea,
+    Progress,
     Tables,
     contents_of,
     fingerprint,
@@ -24,6 +25,7 @@ from forecast_platform.automation.deliveries import (
 )
 from forecast_platform.automation.jobs import weekly_forecast
 from forecast_platform.automation.schedules import last_complete_week
+from forecast_platform.errors import BadFile
 from forecast_platform.partitions import RegionWeek, regions, weeks
 
 MAX_REQUESTS: Final = 20
@@ -51,12 +53,15 @@ class Look:
         run could only fail. The schedule's run does, and so tells that they never came.
     n_early : int
         Files of weeks that are not over, which wait, or that lie before the first week.
+    unread : dict of str to str
+        What is wrong with files of many weeks that could not be looked into.
     """
 
     deliveries: dict[RegionWeek, list[DeliveredFile]] = field(default_factory=dict)
     unregistered: set[str] = field(default_factory=set)
     incomplete: dict[RegionWeek, set[str]] = field(default_factory=dict)
     n_early: int = 0
+    unread: dict[str, str] = field(default_factory=dict)
 
     @property
     def fingerprints(self) -> dict[RegionWeek, str]:
@@ -87,7 +92,33 @@ class Look:
             notes.append(
                 f"{self.n_early} files of weeks that are not over or before the first week."
             )
+        notes += [f"{name}: {why}." for name, why in sorted(self.unread.items())]
         return " ".join(notes)
+
+
+@dataclass(frozen=True)
+class Due:
+    """Which region-weeks may be asked for.
+
+    Attributes
+    ----------
+    registered : set of str
+    last_week : pandas.Timestamp
+        The last week that is over.
+    """
+
+    registered: set[str]
+    last_week: pd.Timestamp
+
+    def of(self, places: Collection[RegionWeek]) -> list[RegionWeek]:
+        """Select the region-weeks that may be asked for, in the order in which they are."""
+        first = pd.Timestamp(weeks.start.date())
+        found = [
+            key
+            for key in places
+            if key.region in self.registered and first <= key.week <= self.last_week
+        ]
+        return sorted(found, key=_turn)
 
 
 def look_at(landing: LandingArea, registered: set[str], last_week: pd.Timestamp) -> Look:
@@ -136,6 +167,91 @@ def ask_for_changes(
     return requests
 
 
+def ask_for_many(
+    landing: LandingArea,
+    lake: Tables,
+    look: Look,
+    cursor: Cursor,
+    due: Due,
+    *,
+    asked: Collection[str] = (),
+) -> list[dg.RunRequest]:
+    """Ask for the region-weeks that new or changed files of many weeks have rows of.
+
+    A file is read when two looks have seen the same of it, and again when a region was registered
+    or a week has closed. Region-weeks that the lake was made from this very content of need
+    nothing. One file is read in a tick.
+
+    Parameters
+    ----------
+    landing : LandingArea
+    lake : Tables
+    look : Look
+        What was found of files of single region-weeks.
+    cursor : Cursor
+    due : Due
+    asked : collection of str
+        Partition keys that this tick asks for already.
+    """
+    files = {f"{one.source}/{one.file}": one for one in landing.files_of_many()}
+    marks = {
+        name: fingerprint([one.size_bytes, one.modified, *sorted(due.registered), due.last_week])
+        for name, one in files.items()
+    }
+    for name in cursor.observe_many(marks):
+        one, progress = files[name], cursor.many[name]
+        if one.size_bytes > MAX_BYTES_READ:
+            look.unread[name] = f"is larger than {MAX_BYTES_READ} bytes: start its runs yourself"
+            progress.is_done = True
+            continue
+        try:
+            places, digest = landing.places_in(one), landing.sha256(one)
+        except BadFile as error:
+            look.unread[name] = str(error)
+            progress.is_done = True
+            continue
+        places = due.of(places)
+        if landing.required_sources():  # a run without their files could only fail
+            places = [key for key in places if key in look.deliveries]
+        return _ask_for_places(lake, progress, one, digest, places, asked)
+    return []
+
+
+def _ask_for_places(  # noqa: PLR0917
+    lake: Tables,
+    progress: Progress,
+    one: DeliveredFile,
+    digest: str,
+    places: Sequence[RegionWeek],
+    asked: Collection[str],
+) -> list[dg.RunRequest]:
+    """Ask for the next region-weeks of a file that the lake was not made from its content of."""
+    recorded = recorded_contents(lake, places)
+    requests: list[dg.RunRequest] = []
+    left = [key for key in places if _turn(key) > progress.asked_to]
+    for key in left:
+        if len(requests) + len(asked) >= MAX_REQUESTS:
+            return requests
+        is_known = digest in recorded.get(key, {}).get(one.source, ())
+        if not is_known and key.key not in asked:
+            mark = fingerprint([digest, one.modified])
+            requests.append(
+                dg.RunRequest(
+                    run_key=f"{key.key}|{mark}",
+                    partition_key=key.key,
+                    tags={"forecast_platform/delivery": mark},
+                )
+            )
+        progress.asked_to = _turn(key)
+    progress.is_done = True
+    return requests
+
+
+def _turn(key: RegionWeek) -> str:
+    """Sort region-weeks by week: a week's features are built on the weeks before it."""
+    return f"{key.week:%Y-%m-%d}|{key.region}"
+
+
 def _request(
     key: RegionWeek, contents: Mapping[str, Sequence[str]], delivery: Delivery
 ) -> dg.RunRequest:
@@ -182,10 +298,13 @@ def build_landing_sensor(*, running: bool, every_seconds: int) -> dg.SensorDefin
         lake: dg.ResourceParam[Tables],
     ) -> dg.SensorResult:
         registered = set(context.instance.get_dynamic_partitions(str(regions.name)))
-        look = look_at(landing, registered, last_complete_week(datetime.now(UTC)))
+        due = Due(registered, last_complete_week(datetime.now(UTC)))
+        look = look_at(landing, registered, due.last_week)
         cursor = Cursor.from_text(context.cursor)
         requests = ask_for_changes(landing, lake, look, cursor)
-        if look.unregistered:
+        asked = {str(one.partition_key) for one in requests}
+        requests += ask_for_many(landing, lake, look, cursor, due, asked=asked)
+        if look.unregistered or look.unread:
             context.log.warning(look.told())
         return dg.SensorResult(
             run_requests=requests,

@@ -29,7 +29,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")
 LISTED_AT_MOST = 5
 
 
-def _landing(file: Path | None = None) -> "Landing":
+def open_landing(file: Path | None = None) -> "Landing":
+    """Open the landing area as the settings, or another sources file, describe it."""
     from forecast_platform.resources.landing import Landing
     from forecast_platform.settings import get_settings
 
@@ -41,6 +42,18 @@ def _landing(file: Path | None = None) -> "Landing":
         storage_options=settings.storage_options,
         sources_file=str(sources) if sources else None,
     )
+
+
+def tell_unmatched(paths: list[str]) -> None:
+    """Name delivered files that no source reads."""
+    if paths:
+        shown = ", ".join(paths[:LISTED_AT_MOST])
+        more = f" and {len(paths) - LISTED_AT_MOST} more" if len(paths) > LISTED_AT_MOST else ""
+        err.print(
+            f"[yellow]{len(paths)} delivered files are read by no source[/]: {escape(shown)}{more}",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 @app.command()
@@ -57,7 +70,7 @@ def check(
 
     Misspelt keys, settings that contradict each other, columns that no contract has, SQL that does
     not parse, paths that match no file of the landing area (FORECAST_PLATFORM_LANDING_URI). Leaves
-    with 1 when something is wrong.
+    with 1 when something is wrong. Files that no source reads are named.
 
     [bold]Example[/]
 
@@ -66,7 +79,7 @@ def check(
     from forecast_platform.resources.sources_check import find_problems
 
     with plain_errors():
-        delivered = _landing().paths() if files else None
+        delivered = open_landing().paths() if files else None
         found = find_problems(file, delivered)
     if as_json:
         out.print_json(data={"file": str(file), "problems": [one.as_dict() for one in found]})
@@ -81,6 +94,8 @@ def check(
     if found:
         count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
         stop(f"{count} in {file}", ExitCode.FAILED)
+    if files:
+        tell_unmatched(open_landing(file).unmatched())
     err.print(f"{file}: nothing is wrong. Next: forecast-platform sources preview SOURCE")
 
 
@@ -92,7 +107,7 @@ def list_sources(*, as_json: AsJson = False) -> None:
 
     forecast-platform sources list
     """
-    landing = _landing()
+    landing = open_landing()
     with plain_errors():
         delivered = landing.paths()
         rows = [
@@ -143,7 +158,7 @@ def preview(
     from forecast_platform.schemas.acceptance import accept
     from forecast_platform.schemas.raw import CONTRACTS
 
-    landing: Landing = _landing(file)
+    landing: Landing = open_landing(file)
     with plain_errors():
         described = landing.sources().sources
         if source not in described:

@@ -52,8 +52,9 @@ def status(
     [bold]models[/] counts the ensembles that serve, of those that there could be;
     [bold]failover[/] the forecasts of the last week that the historical average had to serve;
     [bold]stale[/] those by a model trained more than 60 days before; [bold]failed[/] the
-    region-weeks whose last try failed.
+    region-weeks whose last try failed. Delivered files that no source reads are named.
     """
+    from forecast_platform.cli.sources import open_landing, tell_unmatched
     from forecast_platform.launching.instance import open_instance, open_lake, registered_regions
     from forecast_platform.settings import get_settings
 
@@ -63,7 +64,9 @@ def status(
         lake = open_lake(settings)
         failed = _failures(instance)
         found = [_look(lake, name, failed.get(name, ())) for name in wanted]
+        unmatched = open_landing().unmatched()
     _print(found)
+    tell_unmatched(unmatched)
 
 
 def _look(lake: "Lake", region: str, failed: tuple[str, ...]) -> RegionStatus:

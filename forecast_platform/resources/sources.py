@@ -422,6 +422,12 @@ class Source(File):
             raise ValueError("no region: put {region} into path, or set region, or map the column")
         return self
 
+    @property
+    def names_one_region_week(self) -> bool:
+        """Whether the path of a file tells its region and its week."""
+        has_region = "{region}" in self.path or self.region is not None
+        return has_region and (self.has_week or self.has_delivered)
+
     def days_of_grace(self, name: str) -> int:
         """Days after the close of a week within which a delivery counts as of the close.
 

@@ -44,6 +44,9 @@ class Folder:
             for path in sorted(self.root.rglob("*.csv"))
         ]
 
+    def files_of_many(self) -> list[File]:
+        return []
+
     def required_sources(self) -> set[str]:
         return {"shipments"}
 

@@ -401,6 +401,26 @@ def test_a_week_that_was_not_published_is_held_to_its_quarantine_alone(intake: I
     assert not intake.audit(FIRST, FIRST).passed
 
 
+def test_rows_that_no_partition_can_hold_are_told_with_their_region(intake: Intake, tmp_path: Path):
+    rows = pd.read_csv(intake.files(WEEKS[0])[0]).assign(area="north")
+    lost = rows.head(3).assign(area=["nroth", "nroth", None])
+    early = rows.head(1).assign(week="2001-01-01")
+    pd.concat([rows, lost, early]).to_csv(intake.folder / "all.csv", index=False)
+    described = "{path: all.csv, required: weekly, columns: {region: area}}"
+    (tmp_path / "sources.yaml").write_text(f"sources: {{shipments: {described}}}")
+    intake.landing = Landing(uri=str(intake.folder), sources_file=str(tmp_path / "sources.yaml"))
+
+    metadata = event_of(intake.take(FIRST), FIRST).metadata
+
+    assert metadata["rows_unplaced"].value == 4
+    assert metadata["unplaced"].value == {
+        f"(no region)|{WEEKS[0]}": 1,
+        "north|2001-01-01": 1,
+        f"nroth|{WEEKS[0]}": 2,
+    }
+    assert intake.counts(WEEKS[0]) == [[len(rows), len(rows), 0, 0]]
+
+
 # every wart that the simulator knows
 
 
