@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 DATA ?= ../shared/data
 ARGS ?=
 
-.PHONY: help setup demo dev test check fix bench bench-accuracy docs clean
+.PHONY: help setup setup-spark demo dev test check fix bench bench-accuracy docs clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,11 @@ help: ## List these targets
 	@scripts/make_venv.sh .venv-sqlfluff sqlfluff
 
 setup: .venv/.installed ## Create .venv with the platform and its tools (the others call this)
+
+.venv-spark/.installed: pyproject.toml scripts/make_venv.sh
+	@scripts/make_venv.sh .venv-spark spark
+
+setup-spark: .venv-spark/.installed ## Create .venv-spark: a second engine for the dbt models, with Java 17
 
 demo: .venv/.installed ## Simulate a retailer of 14 regions and forecast it, files to table (4 minutes)
 	@$(BIN)/forecast-platform demo $(DEMO_ARGS)
@@ -50,5 +55,5 @@ docs: .venv/.installed ## List the documentation pages
 
 clean: ## Remove environments, caches and build output; never data/
 	@echo "Removing environments, caches and build output. data/ stays; remove it by hand if you mean to."
-	@rm -rf .venv .venv-sqlfluff .azurite build dist *.egg-info .pytest_cache .ruff_cache .hypothesis \
+	@rm -rf .venv .venv-sqlfluff .venv-spark .azurite build dist *.egg-info .pytest_cache .ruff_cache .hypothesis \
 		.import_linter_cache dbt_conditioning/target dbt_conditioning/logs

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Create one virtual environment, once:  make_venv.sh FOLDER platform|sqlfluff
+# Create one virtual environment, once:  make_venv.sh FOLDER platform|sqlfluff|spark
 #
 # pip's own settings (index, certificates, time-outs) are the user's: none are set here.
 # The platform and its development tools go in by one pip call, so that exactly one build of

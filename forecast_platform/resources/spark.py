@@ -3,7 +3,7 @@
 dbt keeps one adapter in a process, and Spark a virtual machine: neither shares the process of
 `resources.conditioning`, which puts the rows into a folder, has :func:`run_apart` start this
 there, and reads the marts and what dbt told. A cluster needs none of it: see `docs/clusters.md`.
-Nothing of Spark is imported before it is used; it is an extra.
+Nothing of Spark is imported before it is used; it has an environment of its own.
 """
 
 import json
@@ -83,6 +83,12 @@ def local_settings(folder: Path) -> dict[str, str]:
     }
 
 
+def interpreter() -> str:
+    """Name the Python that has Spark: that of ``.venv-spark`` beside the code, else this one."""
+    apart = PROJECT_ROOT / ".venv-spark" / "bin" / "python"
+    return str(apart) if apart.exists() else sys.executable
+
+
 def run_apart(folder: Path, job: Job) -> list[dict[str, Any]]:
     """Build a job over the Parquet files of ``folder/lake``; the marts come into ``folder/marts``.
 
@@ -97,7 +103,7 @@ def run_apart(folder: Path, job: Job) -> list[dict[str, Any]]:
         If the process ended without results, with the end of what it printed.
     """
     (folder / JOB_FILE).write_text(json.dumps(asdict(job)))
-    command = [sys.executable, "-m", "forecast_platform.resources.spark", str(folder)]
+    command = [interpreter(), "-m", "forecast_platform.resources.spark", str(folder)]
     with (folder / OUTPUT_FILE).open("wb") as output:
         done = subprocess.run(  # noqa: S603 - our own command
             command,

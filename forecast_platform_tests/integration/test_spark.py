@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,13 +21,13 @@ from forecast_platform.resources.conditioning import (
 )
 from forecast_platform.resources.lake import Lake, to_pandas
 from forecast_platform.schemas.conditioned import MARTS
-from forecast_platform.settings import Settings
+from forecast_platform.settings import PROJECT_ROOT, Settings
 from forecast_platform.simulation import RetailerConfig, simulate
 
 needs_spark = [
     pytest.mark.skipif(
-        find_spec("pyspark") is None or find_spec("dbt.adapters.spark") is None,
-        reason="Spark is not installed: pip install --editable '.[spark]'",
+        not (PROJECT_ROOT / ".venv-spark" / ".installed").exists(),
+        reason="Spark is not installed: make setup-spark",
     ),
     pytest.mark.skipif(
         not (shutil.which("java") or os.environ.get("JAVA_HOME")),
