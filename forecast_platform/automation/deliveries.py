@@ -90,7 +90,7 @@ class Tables(Protocol):
 
 
 def contents_of(landing: LandingArea, files: Iterable[DeliveredFile]) -> Contents:
-    """Digest the delivered files of one region-week. Names do not count: a copy is nothing new."""
+    """Digest the files of one region-week. Names do not count: a renamed file is nothing new."""
     by_source: dict[str, list[str]] = {}
     for one in files:
         by_source.setdefault(one.source, []).append(landing.sha256(one))
