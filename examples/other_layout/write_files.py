@@ -91,7 +91,8 @@ def german_number(number: float) -> str:
 
 def write_shipments(rows: pd.DataFrame, folder: Path) -> None:
     """Write one CSV a year: semicolons, latin-1, CRLF, cases, decimal commas, German dates."""
-    each = rows["product_id"].str[-4:].astype(int).map(lambda n: CASE_SIZES[n % len(CASE_SIZES)])
+    numbers = rows["product_id"].str[-4:].astype(int)
+    each = pd.Series([CASE_SIZES[one % len(CASE_SIZES)] for one in numbers], index=rows.index)
     table = pd.DataFrame(
         {
             "Filiale": rows["store_id"],

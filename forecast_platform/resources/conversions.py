@@ -135,7 +135,13 @@ def _day(text: str, date_format: str) -> str | None:
         day = datetime.strptime(text, date_format)  # noqa: DTZ007 - a day has no time zone
     except ValueError:
         return None
+    if "%V" in date_format and _unpadded(f"{day:{date_format}}") != _unpadded(text):
+        return None  # week 53 of a year that has 52 would be read as the first of the next
     return f"{day:%Y-%m-%d}" if day.year >= 1000 and day.time() == datetime.min.time() else None
+
+
+def _unpadded(text: str) -> str:
+    return re.sub(r"(?<![0-9])0+(?=[0-9])", "", text)
 
 
 def in_units(text: pd.Series, unit: UnitConversion, factors: pd.Series | None) -> Converted:

@@ -1,13 +1,17 @@
-"""The worked example of docs/sources.md does what the guide says."""
+"""The examples of docs/sources.md do what the guide says."""
 
 import re
 from pathlib import Path
+from textwrap import indent
 
 import pandas as pd
 import pytest
+import yaml
 
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.landing import Landing
+from forecast_platform.resources.sources import Source, load_sources
+from forecast_platform.resources.sources_check import find_problems
 from forecast_platform.schemas.acceptance import Accepted, accept
 from forecast_platform.schemas.raw import CONTRACTS
 from forecast_platform.settings import PROJECT_ROOT
@@ -42,8 +46,8 @@ def test_sales_with_decimal_commas_and_a_correction_are_taken_in(landing: Landin
 
 def test_the_typing_error_and_the_corrected_row_are_in_quarantine(landing: Landing) -> None:
     taken = taken_in(landing, "shipments")
-    places = taken.delivered[["region", "week", "source_file"]].itertuples(index=False, name=None)
-    refused = taken.quarantine("shipments", dict.fromkeys(places, "0" * 64))
+    files = map(str, taken.delivered["source_file"])
+    refused = taken.quarantine("shipments", dict.fromkeys(files, "0" * 64))
 
     found = refused[["file", "row_number", "value"]].to_numpy().tolist()
     file = "bayern/2024-03-04/Umsatz_1.csv"
@@ -66,3 +70,44 @@ def test_products_and_plans_are_taken_in_whole(landing: Landing) -> None:
     assert products["brand"].isna().all()
     assert plans["ds"].tolist() == [pd.Timestamp("2024-04-01")] * 2
     assert plans[["price", "feature"]].to_numpy().tolist() == [[2.99, 1.0], [3.49, 0.0]]
+
+
+RECIPES = (
+    GUIDE.read_text(encoding="utf-8").partition("## I have this file")[2].partition("\n## ")[0]
+)
+RECIPE = re.compile(r"(?:```(?:csv|jsonl)\n(.*?)```\s+)?```yaml\n(.*?)```", re.DOTALL)
+BLOCKS = RECIPE.findall(RECIPES)
+
+
+def test_every_key_has_an_example() -> None:
+    sources = [source for _, block in BLOCKS for source in yaml.safe_load(block).values()]
+
+    shown = {key for source in sources for key in source}
+    assert set(Source.model_fields) - shown == set()
+
+
+@pytest.mark.parametrize(("delivered", "block"), BLOCKS)
+def test_the_example_is_right_and_its_file_is_accepted(
+    delivered: str, block: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "sources.yaml"
+    file.write_text("sources:\n" + indent(block, "  "), encoding="utf-8")
+    assert find_problems(file) == []
+    if not delivered:
+        return
+    [(name, source)] = load_sources(file).sources.items()
+    path = source.path.format(region="north", week="2024-03-04").replace("*", "")
+    landed = tmp_path / "landing" / path
+    landed.parent.mkdir(parents=True)
+    landed.write_text(delivered, encoding=source.encoding)
+    landing = Landing(uri=str(tmp_path / "landing"), sources_file=str(file))
+
+    delivery = landing.read(
+        name, [RegionWeek(region, KEY.week.as_unit("us")) for region in ("north", "south")]
+    )
+
+    assert not delivery.bad
+    judged = accept(delivery.rows, CONTRACTS[name])
+    assert judged.refused.empty
+    header = 1 + source.skip_rows if source.format == "csv" else 0
+    assert len(judged.table) == len(delivered.splitlines()) - header
