@@ -215,3 +215,23 @@ def test_the_schema_is_that_of_the_editors() -> None:
     told = json.loads(call("schema").stdout)
 
     assert told["$id"] == "sources.schema.json"
+
+
+@pytest.mark.parametrize("command", [["sources", "check"], ["status"]])
+def test_files_that_no_source_reads_are_named(landing: Path, command: list[str]):
+    (landing / "north" / "2024-03-04" / "salse.csv").write_text("x")
+    file = [str(landing.with_name("sources.yaml"))] if "check" in command else []
+    assert CliRunner().invoke(app, ["regions", "add", "north"]).exit_code == 0
+
+    result = CliRunner().invoke(app, [*command, *file], env={"TERM": "dumb"})
+
+    assert result.exit_code == 0, result.output
+    told = "1 delivered files are read by no source: north/2024-03-04/salse.csv"
+    assert told in said(result)
+
+
+def test_nothing_is_said_of_files_when_sources_read_them_all(landing: Path):
+    result = call("check", str(landing.with_name("sources.yaml")))
+
+    assert result.exit_code == 0
+    assert "read by no source" not in said(result)
