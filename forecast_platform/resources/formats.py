@@ -7,8 +7,10 @@ Numbers become plain text, so that 3.0 in a Parquet file and 3 in a CSV file are
 import codecs
 import csv
 import io
+import itertools
 import json
 import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from zipfile import BadZipFile, ZipFile
@@ -24,7 +26,12 @@ from forecast_platform.errors import BadFile
 from forecast_platform.resources.sources import Compression, File, FileFormat
 from forecast_platform.resources.spreadsheets import read_workbook
 from forecast_platform.resources.unpacking import check_size, compression_in, unpack
+from forecast_platform.schemas import batches
+from forecast_platform.schemas.batches import plain, together
 from forecast_platform.schemas.codes import Code
+
+CSV_BLOCK: Final = 4 * 1024**2
+"""Bytes that are parsed at a time; the parser recurses over blocks in which no row is right."""
 
 MAX_WHOLE: Final = 1e15
 """Floating-point numbers up to here are whole when they look so."""
@@ -74,7 +81,7 @@ class Text:
     Attributes
     ----------
     table : pyarrow.Table
-        The rows that can be read, every value as text.
+        The rows that can be read, every value as text; compact when they are many.
     bad : list of BadRow
         The others, in order.
     """
@@ -101,7 +108,7 @@ def read_text(file: File, path: str, content: bytes) -> pa.Table:
     if found.bad:
         first = found.bad[0]
         raise BadFile(f"{path}: row {first.number + 2} {first.reason}: {first.text[:200]!r}")
-    return found.table
+    return plain(found.table)
 
 
 def read_rows(file: File, path: str, content: bytes) -> Text:
@@ -175,9 +182,21 @@ def _unpacked(file: File, content: bytes) -> bytes:
 def _decoded(content: bytes, encoding: str) -> tuple[bytes, bool]:
     """Write text as UTF-8; bytes that are none become U+FFFD, and it is said that there are."""
     try:
+        if codecs.lookup(encoding).name == "utf-8":
+            _check_utf8(content)
+            return content, False
         return content.decode(encoding).encode(), False
     except UnicodeDecodeError:
         return content.decode(encoding, errors="replace").encode(), True
+
+
+def _check_utf8(content: bytes) -> None:
+    """Decode content and keep nothing of it."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    view = memoryview(content)
+    for start in range(0, len(view), CSV_BLOCK):
+        decoder.decode(view[start : start + CSV_BLOCK])
+    decoder.decode(b"", final=True)
 
 
 def _csv(file: File, content: bytes) -> Text:
@@ -193,9 +212,9 @@ def _csv(file: File, content: bytes) -> Text:
     names = next(csv.reader([head], delimiter=file.delimiter, quotechar=file.quote))
     _check_names(names)
     malformed: list[pacsv.InvalidRow] = []
-    table = pacsv.read_csv(
-        io.BytesIO(content),
-        read_options=pacsv.ReadOptions(use_threads=False),
+    blocks = pacsv.open_csv(
+        pa.BufferReader(content),
+        read_options=pacsv.ReadOptions(use_threads=False, block_size=CSV_BLOCK),
         parse_options=pacsv.ParseOptions(
             delimiter=file.delimiter,
             quote_char=file.quote,
@@ -206,6 +225,8 @@ def _csv(file: File, content: bytes) -> Text:
             column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
         ),
     )
+    parsed = (pa.Table.from_batches([one]) for one in blocks)
+    table = together(itertools.chain([blocks.schema.empty_table()], parsed))
     bad = [_malformed(one) for one in malformed]
     _check_end(file, content, table, bad)
     return _without_undecodable(Text(table, bad), file) if is_damaged else Text(table, bad)
@@ -239,7 +260,7 @@ def _without_undecodable(text: Text, file: File) -> Text:
         damaged |= column.to_pandas().str.contains(NO_TEXT, regex=False).to_numpy(bool)
     numbers = text.numbers
     reason = f"holds bytes that are no {file.encoding} text"
-    lines = text.table.filter(pa.array(damaged)).to_pylist()
+    lines = plain(text.table.filter(pa.array(damaged))).to_pylist()
     found = [
         BadRow(int(number), Code.UNDECODABLE, reason, file.delimiter.join(line.values()))
         for number, line in zip(numbers[damaged], lines, strict=True)
@@ -253,18 +274,45 @@ def _parquet(_: File, content: bytes) -> Text:
     groups = range(packed.metadata.num_row_groups)
     check_size(sum(packed.metadata.row_group(group).total_byte_size for group in groups))
     _check_names(packed.schema_arrow.names)
-    return Text(stringified(packed.read()))
+    if packed.metadata.num_rows <= batches.BATCH_ROWS:
+        return Text(stringified(packed.read()))
+    parsed = (
+        stringified(pa.Table.from_batches([one])) for one in packed.iter_batches(batches.BATCH_ROWS)
+    )
+    return Text(together(parsed))
 
 
 def _jsonl(file: File, content: bytes) -> Text:
     """Read one object a line; numbers keep the text they were delivered as."""
-    lines = content.removeprefix(codecs.BOM_UTF8).split(b"\n")
-    delivered = [line for line in lines if line.strip()]
-    if not delivered:
-        raise ValueError("it is empty, not even one object")
-    rows: list[dict[str, str | None]] = []
     bad: list[BadRow] = []
-    for number, line in enumerate(delivered):
+    parts: list[tuple[pa.Table, int]] = []
+    n_lines = 0
+    lines = enumerate(line for line in _lines(content) if line.strip())
+    while some := list(itertools.islice(lines, batches.BATCH_ROWS)):
+        n_bad = len(bad)
+        rows = _objects(file, some, bad)
+        parts.append((rows, len(some) - (len(bad) - n_bad)))
+        n_lines = some[-1][0] + 1
+    if not parts:
+        raise ValueError("it is empty, not even one object")
+    if bad and bad[-1].number == n_lines - 1 and not content.endswith(b"\n"):
+        raise ValueError(f"its last line is cut off: {bad[-1].text[:200]!r}")
+    return Text(_widened(parts), bad)
+
+
+def _lines(content: bytes) -> Iterator[bytes]:
+    """Cut content at its ends of lines, one line at a time."""
+    start = len(codecs.BOM_UTF8) if content.startswith(codecs.BOM_UTF8) else 0
+    while (end := content.find(b"\n", start)) >= 0:
+        yield content[start:end]
+        start = end + 1
+    yield content[start:]
+
+
+def _objects(file: File, lines: Sequence[tuple[int, bytes]], bad: list[BadRow]) -> pa.Table:
+    """Read numbered lines; those that are no objects are added to ``bad``."""
+    rows: list[dict[str, str | None]] = []
+    for number, line in lines:
         try:
             rows.append(_object(line.decode(file.encoding)))
         except (ValueError, RecursionError) as error:
@@ -272,12 +320,23 @@ def _jsonl(file: File, content: bytes) -> Text:
             code = Code.MALFORMED if is_text else Code.UNDECODABLE
             text = line.decode(file.encoding, errors="replace")
             bad.append(BadRow(number, code, f"is no JSON object: {error}", text))
-    if bad and bad[-1].number == len(delivered) - 1 and not content.endswith(b"\n"):
-        raise ValueError(f"its last line is cut off: {bad[-1].text[:200]!r}")
     names = dict.fromkeys(name for row in rows for name in row)
-    return Text(
-        pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in names}),
-        bad,
+    return pa.table(
+        {name: pa.array([row.get(name) for row in rows], pa.string()) for name in names}
+    )
+
+
+def _widened(parts: Sequence[tuple[pa.Table, int]]) -> pa.Table:
+    """Give all parts the columns of any; a part of empty objects has rows without a column."""
+    names = dict.fromkeys(name for part, _ in parts for name in part.column_names)
+    return together(
+        pa.table(
+            {
+                name: part[name] if name in part.column_names else pa.nulls(n_rows, pa.string())
+                for name in names
+            }
+        )
+        for part, n_rows in parts
     )
 
 

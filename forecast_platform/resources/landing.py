@@ -6,6 +6,7 @@ row is in `forecast_platform.schemas`.
 """
 
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -31,6 +32,7 @@ from forecast_platform.resources.arrivals import SIGNS, Folders
 from forecast_platform.resources.mapping import map_columns, query
 from forecast_platform.resources.sources import (
     CompleteWhen,
+    Expression,
     File,
     Required,
     Source,
@@ -38,6 +40,7 @@ from forecast_platform.resources.sources import (
     Sql,
     load_sources,
 )
+from forecast_platform.schemas.batches import batches, compact, constant, plain, together
 from forecast_platform.schemas.codes import REFUSAL, Code
 from forecast_platform.schemas.raw import CONTRACTS, DELIVERED_WEEK
 from forecast_platform.vocabulary import DS, REGION, WEEK
@@ -117,7 +120,7 @@ class Delivery:
     ----------
     rows : pandas.DataFrame
         Text under contract names, with ``region``, ``week``, ``known_on``, ``source_file``,
-        ``source_row``.
+        ``source_row``; compact as `schemas.batches` says when they are many.
     files : list of tuple of RegionWeek, DeliveredFile and str
         Each region-week's files with their SHA-256.
     bad : dict of RegionWeek to str
@@ -262,12 +265,20 @@ class Landing(dg.ConfigurableResource):
             If the sources file is wrong.
         """
         source = self.source(name)
-        parts = [_no_rows(name)]
-        delivery = Delivery(parts[0].to_pandas())
+        delivery = Delivery(_no_rows(name).to_pandas())
         if source is None:
             return delivery
         if source.sql is not None:
             return _from_database(name, source, source.sql, keys)
+        parts = self._parts(name, source, keys, delivery)
+        whole = together(itertools.chain([_no_rows(name)], parts))
+        delivery.rows = whole.to_pandas()
+        return delivery
+
+    def _parts(
+        self, name: str, source: Source, keys: Sequence[RegionWeek], delivery: Delivery
+    ) -> Iterator[pa.Table]:
+        """Read the rows of ``keys``, a file at a time, and tell the delivery of each."""
         asked = dict.fromkeys(keys)
         keys_of = {one: _keys_of(one, asked) for one in self._delivered(name, source, keys)}
         tables = {table: self._table(file) for table, file in source.tables.items()}
@@ -279,12 +290,11 @@ class Landing(dg.ConfigurableResource):
             except BadFile as error:
                 delivery.bad |= dict.fromkeys(keys_of[one], str(error))
                 continue
-            parts.append(rows)
             delivery.elsewhere += elsewhere
             digest = hashlib.sha256(whole).hexdigest()
             delivery.files += [(key, one, digest) for key in taken]
-        delivery.rows = pa.concat_tables(parts).to_pandas()
-        return delivery
+            del content, whole
+            yield rows
 
     def _delivered(
         self, name: str, source: Source, keys: Sequence[RegionWeek]
@@ -521,16 +531,28 @@ def _rows_of(
     text = formats.read_rows(source, one.file, content)
     delivered, numbers = text.table, text.numbers
     if source.query is not None:
-        delivered = query(source.query, {"delivered": delivered, **tables}, one.file)
+        delivered = query(source.query, {"delivered": plain(delivered), **tables}, one.file)
         numbers = np.arange(delivered.num_rows)
-    rows = map_columns(name, source, delivered, one.file)
+    mapped = (map_columns(name, source, some, one.file) for some in _cut(source, delivered))
+    rows = together(mapped)
     rows = rows.append_column("source_row", pa.array(numbers + 2 + source.skip_rows))
     if text.bad:
         rows = _with_bad(rows, text.bad, source.skip_rows)
     n = rows.num_rows
     if one.region is not None:
-        rows = _with(rows, REGION, pa.repeat(pa.scalar(one.region, pa.string()), n))
-    return rows.append_column("source_file", pa.repeat(pa.scalar(one.file, pa.string()), n))
+        rows = _with(rows, REGION, constant(one.region, n))
+    return rows.append_column("source_file", constant(one.file, n))
+
+
+def _cut(source: Source, delivered: pa.Table) -> Iterable[pa.Table]:
+    """Cut rows into batches, unless SQL of the sources file looks from one row at others."""
+    sql = [one.sql for one in source.columns.values() if isinstance(one, Expression)]
+    if any(_LOOKS_AT_OTHERS.search(one) for one in sql):
+        return [plain(delivered)]
+    return batches(delivered)
+
+
+_LOOKS_AT_OTHERS: Final = re.compile(r"\b(over|select|from)\b", re.IGNORECASE)
 
 
 def _with_bad(rows: pa.Table, bad: Sequence[formats.BadRow], n_skipped: int) -> pa.Table:
@@ -541,10 +563,12 @@ def _with_bad(rows: pa.Table, bad: Sequence[formats.BadRow], n_skipped: int) -> 
     ]
     numbers = pa.array([one.number + 2 + n_skipped for one in bad], pa.int64())
     refused = pa.table({REFUSAL: pa.array(refusals, pa.string()), "source_row": numbers})
-    rows = pa.concat_tables([rows, refused], promote_options="default")
+    if rows.num_rows > 0 and pa.types.is_dictionary(rows.schema.field(REFUSAL).type):
+        refused = compact(refused)
+    rows = pa.concat_tables([rows, refused], promote_options="default").unify_dictionaries()
     rows = rows.take(pc.sort_indices(rows["source_row"]))  # pyright: ignore[reportAttributeAccessIssue]
     if REGION in rows.column_names:
-        region = rows[REGION].to_pandas()
+        region = plain(rows.select([REGION]))[REGION].to_pandas()
         was_read = rows[REFUSAL].is_null().to_pandas() | region.notna()
         rows = _with(
             rows,
@@ -622,13 +646,14 @@ def _of_keys(
         return rows, list(keys), Counter()
     places = _places(rows)
     is_asked = places.isin(pd.MultiIndex.from_tuples(keys))
-    found = set(places[is_asked])
+    found = set(places[is_asked].unique())
     taken = keys if one.week is not None else [key for key in keys if tuple(key) in found]
     return rows.filter(pa.array(is_asked)), list(taken), _count(places[~is_asked])
 
 
 def _places(rows: pa.Table) -> pd.MultiIndex:
-    return pd.MultiIndex.from_arrays([rows[REGION].to_pandas(), rows[WEEK].to_pandas()])
+    regions = plain(rows.select([REGION]))[REGION]
+    return pd.MultiIndex.from_arrays([regions.to_pandas(), rows[WEEK].to_pandas()])
 
 
 def _count(places: pd.MultiIndex) -> Counter[RegionWeek]:
@@ -710,7 +735,8 @@ def _known_week(name: str, source: Source, rows: pa.Table, file: str) -> pd.Seri
     if contract.known_by is None:
         known = first or parse_week(weeks.get_first_partition_key() or "")
         return pd.Series(known, index=range(rows.num_rows), dtype="datetime64[us]")
-    text = rows[contract.known_by].to_pandas().astype("str").str.strip().str.slice(0, 10)
+    known_by = plain(rows.select([contract.known_by]))[contract.known_by]
+    text = known_by.to_pandas().astype("str").str.strip().str.slice(0, 10)
     days = pd.to_datetime(text, format="%Y-%m-%d", errors="coerce").astype("datetime64[us]")
     if len(days) and days.isna().all():
         raise BadFile(f"{file}: no row has a date YYYY-MM-DD that tells its week; {_DATE_HELP}")

@@ -15,6 +15,7 @@ import pandas as pd
 
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.lake import Lake
+from forecast_platform.schemas.batches import plain_frame
 from forecast_platform.schemas.codes import REFUSAL, Code
 from forecast_platform.schemas.quality import Mending, ReplayedRows
 from forecast_platform.schemas.tables import as_table
@@ -151,8 +152,10 @@ def apply(
         return rows
     if REFUSAL not in rows.columns:
         rows[REFUSAL] = pd.Series(None, index=rows.index, dtype="object")
-    places = pd.MultiIndex.from_frame(rows[PLACE])
-    position = dict(zip(places, rows.index, strict=True))
+    rows = plain_frame(rows)  # a category takes no text that is new to it
+    may_be_meant = rows[rows["source_row"].isin({one["row_number"] for one in standing})]
+    places = pd.MultiIndex.from_frame(may_be_meant[PLACE])
+    position = dict(zip(places, may_be_meant.index, strict=True))
     for one in standing:
         at = position.get((one["region"], one["week"], one["file"], one["row_number"]))
         if at is None:

@@ -4,7 +4,7 @@ The laws themselves are the contracts in `schemas.raw` and the forms in `schemas
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
@@ -12,6 +12,7 @@ from typing import cast
 import pandas as pd
 from pandera.errors import SchemaErrors
 
+from forecast_platform.schemas.batches import frames, frames_together, plain_frame
 from forecast_platform.schemas.codes import REFUSAL, Code
 from forecast_platform.schemas.parsing import no_refusals, parse
 from forecast_platform.schemas.raw import DELIVERED_WEEK, Contract
@@ -19,6 +20,7 @@ from forecast_platform.schemas.tables import as_table
 from forecast_platform.vocabulary import DS, WEEK
 
 ORIGIN = ["region", "week", "known_on", "source_file", "source_row"]
+PLACE = ["region", "week", "source_file"]
 LAST_DAY = pd.Timedelta(days=6)
 """From the Monday of a week to the Sunday that closes it."""
 
@@ -30,9 +32,9 @@ class Accepted:
     Attributes
     ----------
     table : pandas.DataFrame
-        Rows that satisfy the contract.
+        Rows that satisfy the contract; compact as `schemas.batches` says when they are many.
     delivered : pandas.DataFrame
-        All rows, as text.
+        All rows, as text; compact when they came so.
     refused : pandas.DataFrame
         ``code``, ``column``, ``reason``, ``value``, indexed like ``delivered``.
     duplicates : pandas.Index
@@ -54,7 +56,7 @@ class Accepted:
 
     @cached_property
     def _reasons(self) -> dict[tuple[str, pd.Timestamp, str], dict[str, int]]:
-        places = self.delivered.loc[self.refused.index, ["region", "week", "source_file"]]
+        places = plain_frame(self.delivered.loc[self.refused.index, PLACE])
         counted = places.assign(code=self.refused["code"]).value_counts(sort=False).reset_index()
         found: dict[tuple[str, pd.Timestamp, str], dict[str, int]] = {}
         for one in counted.sort_values("code").to_dict("records"):
@@ -64,14 +66,18 @@ class Accepted:
 
     @cached_property
     def _counts(self) -> dict[tuple[str, pd.Timestamp, str], dict[str, int]]:
-        fate = self.delivered[["region", "week", "source_file"]].assign(
-            rows_read=1,
-            rows_accepted=self.delivered.index.isin(self.table.index).astype(int),
-            rows_quarantined=self.delivered.index.isin(self.refused.index).astype(int),
-            rows_duplicate=self.delivered.index.isin(self.duplicates).astype(int),
-        )
-        counted = fate.groupby(["region", "week", "source_file"]).sum()
-        return cast("dict[tuple[str, pd.Timestamp, str], dict[str, int]]", counted.to_dict("index"))
+        fates = {
+            "rows_read": self.delivered[PLACE],
+            "rows_accepted": self.table[PLACE],
+            "rows_quarantined": self.delivered.loc[self.refused.index, PLACE],
+            "rows_duplicate": self.delivered.loc[self.duplicates, PLACE],
+        }
+        found: dict[tuple[str, pd.Timestamp, str], dict[str, int]] = {}
+        for fate, rows in fates.items():
+            for place, count in rows.groupby(PLACE, observed=True).size().items():
+                key = cast("tuple[str, pd.Timestamp, str]", place)
+                found.setdefault(key, dict(_NO_ROWS))[fate] = int(count)
+        return found
 
     def quarantine(self, source: str, digests: Mapping[str, str]) -> pd.DataFrame:
         """Make the rows of the table `quarantine`.
@@ -82,7 +88,7 @@ class Accepted:
         digests : mapping of str to str
             SHA-256 of each file, by name.
         """
-        rows = self.delivered.loc[self.refused.index]
+        rows = plain_frame(self.delivered.loc[self.refused.index])
         found = rows["source_file"].map(dict(digests)).astype("str")
         texts = rows.drop(columns=[*ORIGIN, REFUSAL, "is_replayed"], errors="ignore")
         as_json = [json.dumps(row, default=str) for row in texts.to_dict("records")]
@@ -129,6 +135,32 @@ def accept(rows: pd.DataFrame, contract: Contract, *, allow_corrections: bool = 
     rows = rows.reset_index(drop=True)
     if "known_on" not in rows.columns:
         rows["known_on"] = rows[WEEK] + LAST_DAY
+    found: list[pd.DataFrame] = []
+
+    def right_ones() -> Iterator[pd.DataFrame]:
+        for some in frames(rows):
+            right, refused = _by_itself(some, contract, allow_corrections=allow_corrections)
+            found.extend(refused)
+            yield right
+
+    table = frames_together(right_ones())
+    # no other row can repeat, contradict or replace these
+    shared = plain_frame(table[table.duplicated(_key(contract), keep=False)])
+    kept, duplicates = _unrepeated(shared)
+    kept, wrong = _unambiguous(kept, contract)
+    found.append(wrong)
+    kept, repeats, wrong = _latest(kept, contract)
+    found.append(wrong)
+    dropped = shared.index.difference(kept.index)
+    table = table.drop(index=dropped) if len(dropped) else table
+    refused = pd.concat([one for one in found if len(one)] or found[:1])
+    return Accepted(table, rows, refused.sort_index(), duplicates.append(repeats))
+
+
+def _by_itself(
+    rows: pd.DataFrame, contract: Contract, *, allow_corrections: bool
+) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
+    """Judge each row without the others."""
     kinds = {DELIVERED_WEEK if c == WEEK else c: kind for c, kind in contract.kinds.items()}
     before = _refused_before(rows)
     judged = rows.drop(columns=[REFUSAL, "is_replayed"], errors="ignore").drop(index=before.index)
@@ -139,14 +171,7 @@ def accept(rows: pd.DataFrame, contract: Contract, *, allow_corrections: bool = 
         table, wrong = _of_their_week(table, allow_corrections=allow_corrections)
         found.append(wrong)
     table, wrong = _sensible(table, contract)
-    found.append(wrong)
-    table, duplicates = _unrepeated(table)
-    table, wrong = _unambiguous(table, contract)
-    found.append(wrong)
-    table, repeats, wrong = _latest(table, contract)
-    found.append(wrong)
-    refused = pd.concat([one for one in found if len(one)] or found[:1])
-    return Accepted(table, rows, refused.sort_index(), duplicates.append(repeats))
+    return table, [*found, wrong]
 
 
 def _refused_before(rows: pd.DataFrame) -> pd.DataFrame:

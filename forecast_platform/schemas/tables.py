@@ -11,7 +11,7 @@ def as_table(frame: pd.DataFrame, schema: type[pa.DataFrameModel]) -> pd.DataFra
     """Select the columns of ``schema``, in its order and with its types.
 
     A column of nothing but missing values gets its type too, so that a table's first write
-    does not fix a wrong one.
+    does not fix a wrong one. Compact text stays compact; see `schemas.batches`.
 
     Raises
     ------
@@ -20,6 +20,12 @@ def as_table(frame: pd.DataFrame, schema: type[pa.DataFrameModel]) -> pd.DataFra
     """
     columns = schema.to_schema().columns
     types = {name: _dtype(column.dtype) for name, column in columns.items()}
+    compact = [
+        name
+        for name, type_ in types.items()
+        if type_ == "str" and isinstance(frame[name].dtype, pd.CategoricalDtype)
+    ]
+    types |= dict.fromkeys(compact, "category")
     return frame[list(columns)].astype(types).reset_index(drop=True)
 
 
