@@ -99,7 +99,7 @@ def test_both_layouts_give_the_same_mart_row_for_row(lakes: tuple[Lake, Lake], m
 
     plain, other = (rows_of(lake, mart, order) for lake in lakes)
 
-    assert set(plain["region"]) == set(REGIONS) or mart == "int_new_series"
+    assert set(plain["region"]) == set(REGIONS)
     pd.testing.assert_frame_equal(plain, other, check_exact=True)
 
 
