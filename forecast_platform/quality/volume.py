@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast_platform.quality.verdicts import MIN_WEEKS, PAST_WEEKS, Verdict, not_judged
 
@@ -31,6 +32,10 @@ MIN_MISSING: Final = 2
 
 MAD_TO_SD: Final = 1.4826
 WEEKS_A_YEAR: Final = 52
+ONE_WEEK: Final = np.timedelta64(7, "D")
+
+Weeks = NDArray[np.datetime64]
+Rows = NDArray[np.float64]
 
 
 def judge_rows(counts: pd.Series, week: pd.Timestamp) -> Verdict:
@@ -49,14 +54,17 @@ def judge_rows(counts: pd.Series, week: pd.Timestamp) -> Verdict:
     Verdict
         Value and limit are robust standard deviations from the median.
     """
-    if week not in counts.index:
+    weeks, rows = counts.index.to_numpy("datetime64[us]"), counts.to_numpy(float)
+    now = week.to_datetime64()
+    n_rows = _of_week(weeks, rows, now)
+    if n_rows is None:
         return not_judged(HAS_USUAL_ROWS, "nothing was delivered for this week")
-    past = _before(counts, week)
+    past = _before(weeks, rows, now)
     if len(past) < MIN_WEEKS:
         return not_judged(HAS_USUAL_ROWS, f"{len(past)} of the {PAST_WEEKS} weeks before are known")
-    n_rows = float(counts[week])
-    usual = [float(past.median()) * season for season in (1.0, *_seasons(counts, week))]
-    spread = MAD_TO_SD * float((past - past.median()).abs().median())
+    middle = float(np.median(past))
+    usual = [middle * season for season in (1.0, *_seasons(weeks, rows, now))]
+    spread = MAD_TO_SD * float(np.median(np.abs(past - middle)))
     deviations = [
         abs(n_rows - one) / max(spread, np.sqrt(one) / 2, MIN_SPREAD * one, 1.0) for one in usual
     ]
@@ -100,17 +108,22 @@ def judge_stores(
     return Verdict(HAS_USUAL_STORES, passed, share, MAX_MISSING, text)
 
 
-def _before(counts: pd.Series, week: pd.Timestamp) -> pd.Series:
-    is_past = (counts.index < week) & (counts.index >= week - pd.Timedelta(weeks=PAST_WEEKS))
-    return counts[is_past]
+def _of_week(weeks: Weeks, rows: Rows, week: np.datetime64) -> float | None:
+    at = int(np.searchsorted(weeks, week))
+    return float(rows[at]) if at < len(weeks) and weeks[at] == week else None
 
 
-def _seasons(counts: pd.Series, week: pd.Timestamp) -> list[float]:
+def _before(weeks: Weeks, rows: Rows, week: np.datetime64) -> Rows:
+    first, end = np.searchsorted(weeks, [week - PAST_WEEKS * ONE_WEEK, week])
+    return rows[first:end]
+
+
+def _seasons(weeks: Weeks, rows: Rows, week: np.datetime64) -> list[float]:
     """Ratios to the weeks before them that the same weeks of last year had."""
     found = []
     for shift in (WEEKS_A_YEAR - 1, WEEKS_A_YEAR, WEEKS_A_YEAR + 1):
-        then = week - pd.Timedelta(weeks=shift)
-        past = _before(counts, then)
-        if then in counts.index and len(past) >= MIN_WEEKS and past.median() > 0:
-            found.append(float(counts[then] / past.median()))
+        then = week - shift * ONE_WEEK
+        n_rows, past = _of_week(weeks, rows, then), _before(weeks, rows, then)
+        if n_rows is not None and len(past) >= MIN_WEEKS and np.median(past) > 0:
+            found.append(n_rows / float(np.median(past)))
     return found

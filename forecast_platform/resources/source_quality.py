@@ -79,10 +79,13 @@ def count_rows(lake: Lake, keys: Sequence[RegionWeek]) -> pd.DataFrame:
         stores = {source: _stores(lake, source, region, weeks) for source in CONTRACTS}
         for source in CONTRACTS:
             of_source = ledger[ledger["source"] == source]
-            records += [
-                _count_week(source, region, week, of_source, stores[source].get(week, frozenset()))
-                for week in weeks
-            ]
+            files = _by_week(of_source)
+            newest = _newest_by_week(of_source, weeks)
+            for week in weeks:
+                counted = _count_files(files.get(week, of_source[:0]))
+                n_stores = len(stores[source].get(week, frozenset()))
+                place = {"region": region, "week": week, "source": source, "n_stores": n_stores}
+                records.append(place | counted | _age(newest[week], week))
     return QualityRows.validate(as_table(pd.DataFrame(records), QualityRows))
 
 
@@ -114,10 +117,10 @@ def judge_sources(
                 continue
             of_source = ledger[ledger["source"] == source]
             history = _history(lake, contract, region, weeks, of_source)
+            files = _by_week(of_source)
             for week in weeks:
                 key = RegionWeek(region, week)
-                files = of_source[of_source["week"] == week]
-                yield key, source, _judge_refused(files, limits[source])
+                yield key, source, _judge_refused(files.get(week, of_source[:0]), limits[source])
                 for verdict in _judge(history, week, closed, every_week=source in every_week):
                     yield key, source, verdict
 
@@ -173,7 +176,7 @@ def _history(
     names = [*columns.ratios, *columns.numbers, *columns.texts]
     since = weeks[0] - PAST_WEEKS * ONE_WEEK
     rows = _read(lake, contract.table, region, since, weeks[-1], names)
-    parts = {_week(week): part for week, part in rows.groupby("week")}
+    parts = _by_week(rows)
     has_stores = STORE_ID in names
     counts = ledger.groupby("week")["rows_accepted"].sum().sort_index()
     return _History(
@@ -254,33 +257,41 @@ def _week(value: object) -> pd.Timestamp:
     return pd.Timestamp(str(value)).as_unit("us")
 
 
-def _count_week(
-    source: str,
-    region: str,
-    week: pd.Timestamp,
-    ledger: pd.DataFrame,
-    stores: frozenset[str],
-) -> dict[str, Any]:
-    known = ledger[ledger["week"] <= week]
-    files = known[known["week"] == week]
-    reasons = _reasons(files["reasons"])
+def _by_week(rows: pd.DataFrame) -> dict[pd.Timestamp, pd.DataFrame]:
+    """Split rows by week, once: a mask for each of hundreds of weeks costs more than the rest."""
+    return {_week(week): part for week, part in rows.groupby("week")}
+
+
+def _newest_by_week(
+    ledger: pd.DataFrame, weeks: Sequence[pd.Timestamp]
+) -> dict[pd.Timestamp, pd.Timestamp | None]:
+    """Day on which the newest delivery up to each week was known."""
+    newest = ledger.groupby("week")["known_on"].max().sort_index().cummax()
+    places = (
+        newest.index.searchsorted(list(weeks), side="right") if len(newest) else [0] * len(weeks)
+    )
+    return {
+        week: pd.Timestamp(newest.iloc[at - 1]) if at else None
+        for week, at in zip(weeks, places, strict=True)
+    }
+
+
+def _count_files(files: pd.DataFrame) -> dict[str, Any]:
     counts = {name: int(files[name].sum()) for name in LEDGER_COUNTS}
     refused = count_refused(files["reasons"])
-    newest = pd.Timestamp(known["known_on"].max()) if len(known) else None
     return {
-        "region": region,
-        "week": week,
-        "source": source,
         "n_files": len(files),
         "size_bytes": int(files["size_bytes"].sum()),
         **counts,
         "rows_refused": refused,
         "refused_share": refused / counts["rows_read"] if counts["rows_read"] else 0.0,
-        "reasons": json.dumps(reasons, sort_keys=True),
-        "n_stores": len(stores),
-        "newest_known_on": newest,
-        "days_since_delivery": None if newest is None else max((week + SIX_DAYS - newest).days, 0),
+        "reasons": json.dumps(_reasons(files["reasons"]), sort_keys=True),
     }
+
+
+def _age(newest: pd.Timestamp | None, week: pd.Timestamp) -> dict[str, Any]:
+    days = None if newest is None else max((week + SIX_DAYS - newest).days, 0)
+    return {"newest_known_on": newest, "days_since_delivery": days}
 
 
 def count_refused(reasons: Iterable[str]) -> int:
