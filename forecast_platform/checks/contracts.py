@@ -1,4 +1,4 @@
-"""Every table from features to forecasts held to its contract."""
+"""Every table from features to forecasts, and those on data quality, held to their contracts."""
 
 from forecast_platform.assets.features import demand_features
 from forecast_platform.assets.forecasts import forecasts
@@ -19,6 +19,8 @@ contract_checks = [
     build_schema_check(validation_metrics, ValidationMetrics),
     build_schema_check(promotion, Promotion),
     build_schema_check(forecasts, Forecasts),
+]
+quality_contract_checks = [
     build_schema_check(quality_rows, QualityRows),
     build_schema_check(quality_checks, QualityChecks),
 ]

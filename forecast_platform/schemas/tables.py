@@ -19,6 +19,7 @@ def as_table(frame: pd.DataFrame, schema: type[pa.DataFrameModel]) -> pd.DataFra
         If ``frame`` lacks a column.
     """
     columns = schema.to_schema().columns
+    frame = frame[list(columns)]  # all that it lacks are named at once
     types = {name: _dtype(column.dtype) for name, column in columns.items()}
     compact = [
         name
@@ -26,7 +27,7 @@ def as_table(frame: pd.DataFrame, schema: type[pa.DataFrameModel]) -> pd.DataFra
         if type_ == "str" and isinstance(frame[name].dtype, pd.CategoricalDtype)
     ]
     types |= dict.fromkeys(compact, "category")
-    return frame[list(columns)].astype(types).reset_index(drop=True)
+    return frame.astype(types).reset_index(drop=True)
 
 
 def _dtype(dtype: object) -> str:

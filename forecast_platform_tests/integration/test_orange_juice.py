@@ -107,8 +107,7 @@ def lake(delivered: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 
 def test_every_delivered_sale_is_taken_in_with_its_units(lake: Lake, sales: pd.DataFrame) -> None:
-    raw = lake.read("raw_shipments").rename(columns={"week": "ds"})
-    raw = raw.sort_values(KEY, ignore_index=True)
+    raw = lake.read("raw_shipments").sort_values(KEY, ignore_index=True)
 
     pd.testing.assert_frame_equal(raw[KEY], sales[KEY])
     assert (raw["units_shipped"] == sales["units"]).all()
