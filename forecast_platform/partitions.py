@@ -36,6 +36,15 @@ class RegionWeek(NamedTuple):
     region: str
     week: pd.Timestamp
 
+    @classmethod
+    def of(cls, region: object, week: object) -> "RegionWeek":
+        """Make one of two cells of a table.
+
+        >>> RegionWeek.of("florida", "2024-03-04").key
+        'florida|2024-03-04'
+        """
+        return cls(str(region), pd.Timestamp(str(week)).as_unit("us"))
+
     @property
     def key(self) -> str:
         """Partition key, ``<region>|<Monday>``."""

@@ -30,7 +30,7 @@ from forecast_platform.resources.reporting import report
 from forecast_platform.resources.source_quality import count_refused
 from forecast_platform.resources.sources import Required
 from forecast_platform.schemas.acceptance import Accepted, accept
-from forecast_platform.schemas.codes import NOT_REFUSED
+from forecast_platform.schemas.codes import NOT_REFUSED, REPLAYED
 from forecast_platform.schemas.raw import CONTRACTS, Contract, Quarantine, RowLedger
 from forecast_platform.schemas.tables import as_table
 
@@ -130,7 +130,7 @@ def _refused_too_much(
     for (region, week), own in files.groupby(["region", "week"]):
         n_read, n_refused = int(own["rows_read"].sum()), count_refused(own["reasons"])
         if n_refused > limit * n_read:
-            key = RegionWeek(str(region), pd.Timestamp(str(week)).as_unit("us"))
+            key = RegionWeek.of(region, week)
             found[key] = (
                 f"{n_refused} of {n_read} rows were refused, {n_refused / n_read:.0%}; at most "
                 f"{limit:.0%} may be (max_refused_share): {_first_reasons(accepted, key)}. None "
@@ -188,7 +188,7 @@ def _missing(
 def _account(contract: Contract, delivery: Delivery, accepted: Accepted) -> pd.DataFrame:
     """Count what became of the rows of each file."""
     delivered = accepted.delivered
-    replayed = delivered[delivered[replays.REPLAYED]]
+    replayed = delivered[delivered[REPLAYED]]
     replayed = replayed.groupby(PLACE_OF_FILE, observed=True).size().to_dict()
     records = [
         {

@@ -93,4 +93,4 @@ def _rows(
 
 def _key(place: object) -> RegionWeek:
     region, week = place  # pyright: ignore[reportGeneralTypeIssues] - a tuple of a group
-    return RegionWeek(str(region), pd.Timestamp(week).as_unit("us"))
+    return RegionWeek.of(region, week)

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
 
 from forecast_platform.errors import UnknownRegion, UnknownWeek
 
@@ -12,6 +14,11 @@ if TYPE_CHECKING:
     from forecast_platform.settings import Settings
 
 ALL: Final = "all"
+
+Regions = Annotated[
+    list[str] | None,
+    typer.Option("--region", "--regions", help="One, several (a,b or repeated) or all."),
+]
 
 
 def last_closed_week(as_of: datetime | None = None) -> "pd.Timestamp":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from forecast_platform.cli.arguments import choose_regions, names, read_week
+from forecast_platform.cli.arguments import Regions, choose_regions, names, read_week
 from forecast_platform.cli.console import (
     ExitCode,
     compact_table,
@@ -37,10 +37,6 @@ NUMBERS: Final = {
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet runs text that begins so as a formula."""
 
-Regions = Annotated[
-    list[str] | None,
-    typer.Option("--region", "--regions", help="One, several (a,b or repeated) or all."),
-]
 Week = Annotated[
     str | None,
     typer.Option(help="Monday at whose close the forecast was made; default: each region's last."),

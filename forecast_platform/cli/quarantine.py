@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from forecast_platform.cli.arguments import choose_regions, names, read_week
+from forecast_platform.cli.arguments import Regions, choose_regions, names, read_week
 from forecast_platform.cli.console import (
     ExitCode,
     compact_table,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from forecast_platform.partitions import RegionWeek
+    from forecast_platform.resources.lake import Lake
     from forecast_platform.schemas.quality import Mending
     from forecast_platform.settings import Settings
 
@@ -45,10 +46,6 @@ FACTS: Final = (
 )
 """What an exported file says about a row beside its values; only ``row_id`` is read back."""
 
-Regions = Annotated[
-    list[str] | None,
-    typer.Option("--region", "--regions", help="One, several (a,b or repeated) or all."),
-]
 SourceNames = Annotated[list[str] | None, typer.Option("--source", help="Only these sources.")]
 Codes = Annotated[list[str] | None, typer.Option("--code", help="Only rows refused for this.")]
 Week = Annotated[str | None, typer.Option(help="Monday of one week of delivery.")]
@@ -234,8 +231,7 @@ def _export(rows: "pd.DataFrame", path: Path) -> None:
     if len(sources) > 1:
         refuse(f"rows of {', '.join(sources)} have other columns: name one by --source")
     values = pd.DataFrame([_values(str(text)) for text in rows["row_json"]], index=rows.index)
-    facts = rows[list(FACTS)].rename(columns={name: name for name in FACTS})
-    table = pd.concat([facts, values], axis=1).fillna("").astype("str").map(_escaped)
+    table = pd.concat([rows[list(FACTS)], values], axis=1).fillna("").astype("str").map(_escaped)
     table["week"] = [_text(week) for week in rows["week"]]
     table.insert(1, "source", sources[0])
     try:
@@ -321,7 +317,7 @@ def _decide(
 
     settings = get_settings()
     lake = open_lake(settings)
-    known = _known_rows(settings)
+    known = _known_rows(lake)
     unknown = sorted(set(asked) - set(known))
     if unknown:
         refuse(
@@ -346,12 +342,10 @@ def _decide(
     _bring_up_to_date(settings, [known[one][0].key for one in asked], run=run)
 
 
-def _known_rows(settings: "Settings") -> dict[str, tuple[Any, dict[str, str | None]]]:
+def _known_rows(lake: "Lake") -> dict[str, tuple[Any, dict[str, str | None]]]:
     """Rows that can be decided about: those in quarantine, and those decided about before."""
-    from forecast_platform.launching.instance import open_lake
     from forecast_platform.resources import replays
 
-    lake = open_lake(settings)
     found: dict[str, tuple[Any, dict[str, str | None]]] = {}
     for table in (replays.TABLE, TABLE):
         if not lake.exists(table):

@@ -33,7 +33,7 @@ from forecast_platform.resources.region_training import (
     train_at,
 )
 from forecast_platform.resources.registry import Registry
-from forecast_platform.resources.scoring import score
+from forecast_platform.resources.scoring import score, with_ids
 from forecast_platform.resources.snapshot import Snapshot
 from forecast_platform.schemas.features import DemandFeatures
 from forecast_platform.schemas.tables import as_table
@@ -342,8 +342,7 @@ class _Reproducer:
 
         rows = features[features[SEGMENT] == self.result.found.row[SEGMENT]]
         forecast = np.clip(load_model(files).predict(rows), 0, None)
-        named = f"{self.key.key}|" + rows[UNIQUE_ID] + "|" + rows[H].astype(str)
-        made = rows.assign(**{Y_HAT: forecast}, forecast_id=named)
+        made = with_ids(self.key, rows.assign(**{Y_HAT: forecast}))
         self._compare_rows("forecast of the model trained again", made, (Y_HAT,))
 
 

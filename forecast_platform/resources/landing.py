@@ -7,7 +7,6 @@ row is in `forecast_platform.schemas`.
 
 import hashlib
 import itertools
-import json
 import os
 import re
 import time
@@ -41,8 +40,8 @@ from forecast_platform.resources.sources import (
     load_sources,
 )
 from forecast_platform.schemas.batches import batches, compact, constant, plain, together
-from forecast_platform.schemas.codes import REFUSAL, Code
-from forecast_platform.schemas.raw import CONTRACTS, DELIVERED_WEEK
+from forecast_platform.schemas.codes import REFUSAL, Code, refusal_text
+from forecast_platform.schemas.raw import CONTRACTS, DELIVERED_WEEK, LAST_DAY
 from forecast_platform.vocabulary import DS, REGION, WEEK
 
 if TYPE_CHECKING:
@@ -58,7 +57,6 @@ FILES_AT_ONCE: Final = 64
 """Files of a bucket that are fetched together."""
 
 ONE_WEEK: Final = pd.Timedelta(weeks=1)
-LAST_DAY: Final = pd.Timedelta(days=6)
 
 Listed = tuple[str, int, object]
 """Path below the landing folder, size [bytes], time of change."""
@@ -557,10 +555,7 @@ _LOOKS_AT_OTHERS: Final = re.compile(r"\b(over|select|from)\b", re.IGNORECASE)
 
 def _with_bad(rows: pa.Table, bad: Sequence[formats.BadRow], n_skipped: int) -> pa.Table:
     """Put rows that cannot be read back where they were, refused; of the region before them."""
-    refusals = [
-        json.dumps({"code": one.code, "column": "", "reason": one.reason, "value": one.text})
-        for one in bad
-    ]
+    refusals = [refusal_text(one.code, one.reason, value=one.text) for one in bad]
     numbers = pa.array([one.number + 2 + n_skipped for one in bad], pa.int64())
     refused = pa.table({REFUSAL: pa.array(refusals, pa.string()), "source_row": numbers})
     if rows.num_rows > 0 and pa.types.is_dictionary(rows.schema.field(REFUSAL).type):
@@ -665,7 +660,7 @@ def _count(places: pd.MultiIndex) -> Counter[RegionWeek]:
 
 def _place(place: Any) -> RegionWeek:
     region, week = place
-    return RegionWeek(str(region), pd.Timestamp(week).as_unit("us"))
+    return RegionWeek.of(region, week)
 
 
 def _placed(name: str, source: Source, one: DeliveredFile, rows: pa.Table) -> pa.Table:
@@ -690,13 +685,11 @@ def _refuse_other_weeks(one: DeliveredFile, rows: pa.Table) -> pa.Table:
     path_week = f"{one.ds:%Y-%m-%d}"
     wrong = told.isna() & (pd.to_datetime(about.str.slice(0, 10), errors="coerce") != one.ds)
     told[wrong] = [
-        json.dumps(
-            {
-                "code": Code.OTHER_WEEK,
-                "column": DS if column == DS else WEEK,
-                "reason": f"is not the week that the path names, {path_week}",
-                "value": value,
-            }
+        refusal_text(
+            Code.OTHER_WEEK,
+            f"is not the week that the path names, {path_week}",
+            column=DS if column == DS else WEEK,
+            value=value,
         )
         for value in about[wrong]
     ]

@@ -16,7 +16,7 @@ import pandas as pd
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.lake import Lake
 from forecast_platform.schemas.batches import plain_frame
-from forecast_platform.schemas.codes import REFUSAL, Code
+from forecast_platform.schemas.codes import REFUSAL, REPLAYED, Code, refusal_text
 from forecast_platform.schemas.quality import Mending, ReplayedRows
 from forecast_platform.schemas.tables import as_table
 
@@ -25,9 +25,6 @@ ID_LENGTH: Final = 24
 PLACE: Final = ["region", "week", "source_file", "source_row"]
 NOT_OF_A_PERSON: Final = {*PLACE, "known_on", REFUSAL}
 """Columns that no mended row can change."""
-
-REPLAYED: Final = "is_replayed"
-"""Column of delivered rows: whether the text is that of a person, not of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ def place_of(record: Mapping[Hashable, object]) -> DeliveredRow:
     """Read the place of a row from a record of `quarantine` or `replayed_rows`."""
     return DeliveredRow(
         source=str(record["source"]),
-        key=RegionWeek(str(record["region"]), pd.Timestamp(str(record["week"])).as_unit("us")),
+        key=RegionWeek.of(record["region"], record["week"]),
         file=str(record["file"]),
         file_sha256=str(record["file_sha256"]),
         row_number=int(str(record["row_number"])),
@@ -161,7 +158,8 @@ def apply(
         if at is None:
             continue
         if one["action"] == Mending.DISCARD:
-            rows.loc[at, REFUSAL] = _discarded(str(one["who"]), str(one["why"]))
+            told = f"was discarded by {one['who']}: {one['why']}"
+            rows.loc[at, REFUSAL] = refusal_text(Code.DISCARDED, told)
             continue
         for column, text in json.loads(str(one["row_json"])).items():
             if column in rows.columns and column not in NOT_OF_A_PERSON:
@@ -169,11 +167,6 @@ def apply(
         rows.loc[at, REFUSAL] = None
         rows.loc[at, REPLAYED] = True
     return rows
-
-
-def _discarded(who: str, why: str) -> str:
-    told = f"was discarded by {who}: {why}"
-    return json.dumps({"code": Code.DISCARDED, "column": "", "reason": told, "value": ""})
 
 
 def _stands(

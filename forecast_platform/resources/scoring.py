@@ -49,9 +49,9 @@ def score(
     TableMissing
         If the week has no features.
     """
-    rows = tables.read(FEATURES, region=key.region, weeks=[key.week])
-    if features is not None:
-        rows = features
+    rows = features
+    if rows is None:
+        rows = tables.read(FEATURES, region=key.region, weeks=[key.week])
     if rows.empty:
         raise TableMissing(f"{key.key} has no rows in demand_features: materialize it first")
 
@@ -64,8 +64,12 @@ def score(
 
     manifest = manifest_at(key, tables)
     made = Server(key.region, key.week, manifest, registry, fit_baseline).forecast(rows)
-    named = f"{key.key}|" + made[UNIQUE_ID] + "|" + made[H].astype(str)
-    return made.assign(forecast_id=named)
+    return with_ids(key, made)
+
+
+def with_ids(key: RegionWeek, rows: pd.DataFrame) -> pd.DataFrame:
+    """Name each forecast of a region-week, in the column ``forecast_id``."""
+    return rows.assign(forecast_id=f"{key.key}|" + rows[UNIQUE_ID] + "|" + rows[H].astype(str))
 
 
 def manifest_at(key: RegionWeek, tables: Snapshot) -> dict[str, Mapping[str, Any]]:

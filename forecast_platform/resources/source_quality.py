@@ -27,12 +27,11 @@ from forecast_platform.resources.lake import Lake
 from forecast_platform.schemas.codes import NOT_REFUSED
 from forecast_platform.schemas.parsing import Kind
 from forecast_platform.schemas.quality import QualityRows
-from forecast_platform.schemas.raw import CONTRACTS, DELIVERED_WEEK, Contract
+from forecast_platform.schemas.raw import CONTRACTS, DELIVERED_WEEK, LAST_DAY, Contract
 from forecast_platform.schemas.tables import as_table
 
 LEDGER: Final = "row_ledger"
 ONE_WEEK: Final = pd.Timedelta(weeks=1)
-SIX_DAYS: Final = pd.Timedelta(days=6)
 SEASON: Final = (WEEKS_A_YEAR + 1 + PAST_WEEKS) * ONE_WEEK
 """How far back rows are counted."""
 
@@ -154,7 +153,7 @@ def _judge(
         yield judge_stores(
             [history.stores[one] for one in past],
             history.stores.get(week, frozenset()),
-            set(closed.index[closed <= week + SIX_DAYS]),
+            set(closed.index[closed <= week + LAST_DAY]),
         )
 
 
@@ -290,7 +289,7 @@ def _count_files(files: pd.DataFrame) -> dict[str, Any]:
 
 
 def _age(newest: pd.Timestamp | None, week: pd.Timestamp) -> dict[str, Any]:
-    days = None if newest is None else max((week + SIX_DAYS - newest).days, 0)
+    days = None if newest is None else max((week + LAST_DAY - newest).days, 0)
     return {"newest_known_on": newest, "days_since_delivery": days}
 
 

@@ -13,16 +13,14 @@ import pandas as pd
 from pandera.errors import SchemaErrors
 
 from forecast_platform.schemas.batches import frames, frames_together, plain_frame
-from forecast_platform.schemas.codes import REFUSAL, Code
+from forecast_platform.schemas.codes import REFUSAL, REPLAYED, Code
 from forecast_platform.schemas.parsing import no_refusals, parse
-from forecast_platform.schemas.raw import DELIVERED_WEEK, Contract
+from forecast_platform.schemas.raw import DELIVERED_WEEK, LAST_DAY, Contract
 from forecast_platform.schemas.tables import as_table
 from forecast_platform.vocabulary import DS, WEEK
 
 ORIGIN = ["region", "week", "known_on", "source_file", "source_row"]
 PLACE = ["region", "week", "source_file"]
-LAST_DAY = pd.Timedelta(days=6)
-"""From the Monday of a week to the Sunday that closes it."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ class Accepted:
         """
         rows = plain_frame(self.delivered.loc[self.refused.index])
         found = rows["source_file"].map(dict(digests)).astype("str")
-        texts = rows.drop(columns=[*ORIGIN, REFUSAL, "is_replayed"], errors="ignore")
+        texts = rows.drop(columns=[*ORIGIN, REFUSAL, REPLAYED], errors="ignore")
         as_json = [json.dumps(row, default=str) for row in texts.to_dict("records")]
         return pd.DataFrame(
             {
@@ -163,7 +161,7 @@ def _by_itself(
     """Judge each row without the others."""
     kinds = {DELIVERED_WEEK if c == WEEK else c: kind for c, kind in contract.kinds.items()}
     before = _refused_before(rows)
-    judged = rows.drop(columns=[REFUSAL, "is_replayed"], errors="ignore").drop(index=before.index)
+    judged = rows.drop(columns=[REFUSAL, REPLAYED], errors="ignore").drop(index=before.index)
     parsed = parse(judged, kinds, contract.nullable)
     found = [parsed.refused, before]
     table = parsed.table

@@ -3,6 +3,7 @@
 The sentence that a person reads stands beside the code, in the table `quarantine`.
 """
 
+import json
 from enum import StrEnum
 
 
@@ -49,3 +50,15 @@ NOT_REFUSED = frozenset({Code.SUPERSEDED, Code.DISCARDED})
 REFUSAL = "refusal"
 """Column of delivered rows beside those of the contract: JSON of ``code``, ``column``, ``reason``
 and ``value`` of a row that was refused before its values were judged; else null."""
+
+REPLAYED = "is_replayed"
+"""Column of delivered rows: whether the text is that of a person, not of the file."""
+
+
+def refusal_text(code: Code, reason: str, *, column: str = "", value: str = "") -> str:
+    """Write what stands in the column `REFUSAL` of a refused row.
+
+    >>> refusal_text(Code.MALFORMED, "has 3 values")
+    '{"code": "malformed", "column": "", "reason": "has 3 values", "value": ""}'
+    """
+    return json.dumps({"code": code, "column": column, "reason": reason, "value": value})

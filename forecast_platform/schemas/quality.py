@@ -3,15 +3,16 @@
 What is usual for a source is judged in `forecast_platform.quality`.
 """
 
-import json
 from enum import StrEnum
 
 import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
+from forecast_platform.schemas.raw import AccountsForRows
 
-class QualityRows(pa.DataFrameModel):
+
+class QualityRows(AccountsForRows):
     """What became of the rows of each source, and how fresh it is."""
 
     region: Series[str] = pa.Field(description="Sales region")
@@ -46,16 +47,6 @@ class QualityRows(pa.DataFrameModel):
 
         strict = True
         unique = ["region", "week", "source"]
-
-    @pa.dataframe_check(name="accounts_for_every_row")
-    def _accounts_for_every_row(cls, table: pd.DataFrame) -> pd.Series:
-        kept = table["rows_accepted"] + table["rows_quarantined"] + table["rows_duplicate"]
-        return table["rows_read"] == kept
-
-    @pa.dataframe_check(name="has_a_reason_for_every_row_in_quarantine")
-    def _has_a_reason_for_every_row(cls, table: pd.DataFrame) -> pd.Series:
-        with_reason = table["reasons"].map(lambda text: sum(json.loads(str(text)).values()))
-        return table["rows_quarantined"] == with_reason
 
 
 class QualityChecks(pa.DataFrameModel):

@@ -21,6 +21,9 @@ from forecast_platform.vocabulary import FORMATS, SHOPPER_COLUMNS
 DELIVERED_WEEK: Final = "delivered_week"
 """The week that a row itself names, beside ``week``, the one it was delivered for."""
 
+LAST_DAY: Final = pd.Timedelta(days=6)
+"""From the Monday of a week to the Sunday that closes it."""
+
 MAX_UNITS: Final = 1e7
 """More units of one product in one store and week are a mistake of unit or column."""
 
@@ -210,7 +213,21 @@ class Quarantine(pa.DataFrameModel):
     row_json: Series[str] = pa.Field(description="The row as delivered, as JSON")
 
 
-class RowLedger(pa.DataFrameModel):
+class AccountsForRows(pa.DataFrameModel):
+    """Counts of delivered rows that add up: read = accepted + quarantined + duplicate."""
+
+    @pa.dataframe_check(name="accounts_for_every_row")
+    def _accounts_for_every_row(cls, table: pd.DataFrame) -> pd.Series:
+        kept = table["rows_accepted"] + table["rows_quarantined"] + table["rows_duplicate"]
+        return table["rows_read"] == kept
+
+    @pa.dataframe_check(name="has_a_reason_for_every_row_in_quarantine")
+    def _has_a_reason_for_every_row(cls, table: pd.DataFrame) -> pd.Series:
+        with_reason = table["reasons"].map(lambda text: sum(json.loads(str(text)).values()))
+        return table["rows_quarantined"] == with_reason.astype("int64")
+
+
+class RowLedger(AccountsForRows):
     """Every delivered file and what became of its rows: read = accepted + quarantined + duplicate.
 
     A file of many regions or weeks has one row for each of them.
@@ -236,16 +253,6 @@ class RowLedger(pa.DataFrameModel):
     query: Series[str] = pa.Field(
         nullable=True, description="SQL that was asked, of a database; empty for files"
     )
-
-    @pa.dataframe_check(name="accounts_for_every_row")
-    def _accounts_for_every_row(cls, table: pd.DataFrame) -> pd.Series:
-        kept = table["rows_accepted"] + table["rows_quarantined"] + table["rows_duplicate"]
-        return table["rows_read"] == kept
-
-    @pa.dataframe_check(name="has_a_reason_for_every_row_in_quarantine")
-    def _has_a_reason_for_every_row(cls, table: pd.DataFrame) -> pd.Series:
-        with_reason = table["reasons"].map(lambda text: sum(json.loads(str(text)).values()))
-        return table["rows_quarantined"] == with_reason.astype("int64")
 
 
 @dataclass(frozen=True, slots=True)
