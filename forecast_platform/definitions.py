@@ -8,10 +8,12 @@ mlflow or scikit-learn; assets import those where they use them.
 import dagster as dg
 
 from forecast_platform import assets, checks
+from forecast_platform.automation.alerts import build_alert_sensor
 from forecast_platform.automation.jobs import jobs
 from forecast_platform.automation.maintenance import build_maintenance_schedule, lake_maintenance
 from forecast_platform.automation.schedules import build_weekly_forecast_schedule
 from forecast_platform.automation.sensors import build_landing_sensor
+from forecast_platform.resources.alerts.resource import Alerts
 from forecast_platform.resources.as_of import LandingAsOf, build_lake
 from forecast_platform.resources.conditioning import Conditioning
 from forecast_platform.resources.io_manager import LakeIOManager
@@ -43,7 +45,10 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         ]
         if is_now
         else [],
-        sensors=[build_landing_sensor(running=unattended, every_seconds=look_every)]
+        sensors=[
+            build_landing_sensor(running=unattended, every_seconds=look_every),
+            build_alert_sensor(running=unattended, every_seconds=settings.alerts_interval_seconds),
+        ]
         if is_now
         else [],
         resources=build_resources(settings),
@@ -66,6 +71,10 @@ def build_resources(
             sources_file=sources_file,
         ),
         "lake": lake,
+        "alerts": Alerts(
+            file=str(settings.alerts_file) if settings.alerts_file else "",
+            dagster_url=settings.dagster_url,
+        ),
         "lake_io_manager": LakeIOManager(lake=lake),
         "conditioning": Conditioning(target=settings.conditioning_target),
         "registry": ModelRegistry(

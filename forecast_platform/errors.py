@@ -12,6 +12,9 @@ Each message says what is wrong, where (table, file, row, column), and what to d
     │   ├── BadFile                 a delivered file cannot be read
     │   │   └── ColumnsMissing      it lacks columns of its contract
     │   └── BadSources              the sources file does not describe sources
+    ├── AlertError
+    │   ├── BadAlerts               the alerts file does not say who is told of what
+    │   └── NotDelivered            a message was not taken by its receiver
     ├── UnknownRegion               the region was never added
     ├── UnknownWeek                 not a Monday, before the first week, or still open
     ├── UnknownForecast             no forecast has this id
@@ -63,6 +66,18 @@ class ColumnsMissing(BadFile):
 
 class BadSources(LandingError):
     """The sources file does not describe sources."""
+
+
+class AlertError(ForecastPlatformError):
+    """Base of what goes wrong with telling people."""
+
+
+class BadAlerts(AlertError):
+    """The alerts file does not say who is told of what."""
+
+
+class NotDelivered(AlertError):
+    """A message was not taken by its receiver; it is tried again."""
 
 
 class UnknownRegion(ForecastPlatformError):

@@ -100,6 +100,18 @@ class Settings(BaseSettings):
         default="", description="Commit the code was built from; default asks git once."
     )
 
+    alerts_file: Path | None = Field(
+        default=None,
+        description="YAML that says who is told of what; by default all goes into the log.",
+    )
+    alerts_interval_seconds: int = Field(
+        default=60, ge=5, description="Time between two looks for what is worth an alert [s]."
+    )
+    dagster_url: str = Field(
+        default="http://127.0.0.1:3000",
+        pattern=r"^https?://",
+        description="Where people open Dagster's UI: alerts link to it.",
+    )
     as_of: datetime | None = Field(
         default=None,
         description="A past time, such as 2024-03-20T06:00Z: tables are read as they were then, "
@@ -176,6 +188,11 @@ def get_settings() -> Settings:
 
 def connection_url(name: str) -> str | None:
     """Look up the address of a customer's database, which a sources file names and never holds."""
+    return os.environ.get(name)
+
+
+def secret(name: str) -> str | None:
+    """Look up a login or an address that an alerts file names and never holds."""
     return os.environ.get(name)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from forecast_platform.cli import regions, sources
+from forecast_platform.cli import alerts, regions, sources
 from forecast_platform.cli.console import EXIT_CODES, out
 from forecast_platform.cli.demo import demo
 from forecast_platform.cli.dev import dev
@@ -66,6 +66,7 @@ app.add_typer(lake_app, name="lake")
 app.command()(trace)
 app.command()(reproduce)
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(alerts.app, name="alerts")
 app.command()(dev)
 app.command()(docs)
 

@@ -17,7 +17,7 @@ ASSETS = sorted(
 )
 SETTINGS = [f"FORECAST_PLATFORM_{name.upper()}" for name in Settings.model_fields]
 AUTOMATION = ["weekly_forecast", "condition_data", "weekly_forecast_schedule", "landing_sensor"]
-AUTOMATION += ["lake_maintenance", "lake_maintenance_schedule"]
+AUTOMATION += ["lake_maintenance", "lake_maintenance_schedule", "alert_sensor"]
 
 
 @pytest.fixture(scope="module")
