@@ -20,7 +20,7 @@ from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.landing import Landing
 from forecast_platform.resources.metadata import column_schema
 from forecast_platform.resources.reporting import report
-from forecast_platform.resources.source_quality import SEVERITY_OF, count_rows, judge_sources
+from forecast_platform.resources.source_quality import SEVERITY_OF, examine
 from forecast_platform.schemas.conditioned import MARTS
 from forecast_platform.schemas.quality import QualityChecks, QualityRows
 from forecast_platform.schemas.raw import CONTRACTS
@@ -43,7 +43,9 @@ Record = dict[str, Any]
     code_version="1",
     metadata=column_schema(QualityRows),
 )
-def quality_rows(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeResult:
+def quality_rows(
+    context: dg.AssetExecutionContext, lake: Lake, landing: Landing
+) -> dg.MaterializeResult:
     """Row counts by source: what became of the delivered rows, and how fresh the source is.
 
     Made from `row_ledger`, where each file has a row of its own.
@@ -51,7 +53,7 @@ def quality_rows(context: dg.AssetExecutionContext, lake: Lake) -> dg.Materializ
     Grain: one row per region, week of delivery and source, also of those not delivered.
     """
     keys = region_weeks_of(context)
-    counted = count_rows(lake, keys)
+    counted = examine(lake, landing, keys).rows
     receipt = lake.write("quality_rows", counted, keys, run_id=context.run_id)
     details = {name: int(counted[name].sum()) for name in ("rows_read", "rows_refused")}
     return report(context, lake, receipt, read=_versions(lake, ["row_ledger"]), details=details)
@@ -92,9 +94,7 @@ def quality_checks(
 def _of_sources(
     context: dg.AssetExecutionContext, lake: Lake, landing: Landing, keys: Sequence[RegionWeek]
 ) -> Iterator[Record]:
-    limits = landing.refused_limits()
-    weekly = landing.required_sources()
-    for key, source, verdict in judge_sources(lake, keys, weekly=weekly, limits=limits):
+    for key, source, verdict in examine(lake, landing, keys).verdicts:
         yield {
             "region": key.region,
             "week": key.week,

@@ -27,7 +27,7 @@ from forecast_platform.resources.lake import Lake, WriteReceipt
 from forecast_platform.resources.landing import Delivery, Landing
 from forecast_platform.resources.metadata import column_schema
 from forecast_platform.resources.reporting import report
-from forecast_platform.resources.source_quality import count_refused
+from forecast_platform.resources.source_history import count_refused
 from forecast_platform.resources.sources import Required
 from forecast_platform.schemas.acceptance import Accepted, accept
 from forecast_platform.schemas.codes import NOT_REFUSED, REPLAYED

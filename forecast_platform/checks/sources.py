@@ -21,7 +21,7 @@ from forecast_platform.resources.source_quality import (
     BY_STORE,
     HAS_FEW_REFUSED_ROWS,
     SEVERITY_OF,
-    judge_sources,
+    examine,
 )
 from forecast_platform.schemas.raw import CONTRACTS
 
@@ -49,8 +49,7 @@ def sources_are_as_usual(
     lake: Lake, landing: Landing, keys: Sequence[RegionWeek]
 ) -> Iterator[tuple[AssetCheck, str, str]]:
     """Hold every source to what was usual in the weeks before."""
-    limits, weekly = landing.refused_limits(), landing.required_sources()
-    for key, source, verdict in judge_sources(lake, keys, weekly=weekly, limits=limits):
+    for key, source, verdict in examine(lake, landing, keys).verdicts:
         if not verdict.passed:
             yield (CONTRACTS[source].table, verdict.check), key.key, verdict.description
 

@@ -12,8 +12,9 @@ References
    families of nonparametric tests", Entropy 19(2), 2017.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -77,33 +78,88 @@ class Sketch:
         Of each number column with enough values.
     missing : mapping of str to float
         Share of missing values of each number column.
-    texts : mapping of str to pandas.Series
-        Rows of each text.
+    texts : mapping of str to mapping of str to int
+        Rows of each text, of each text column.
     """
 
     n_rows: int
     quantiles: Mapping[str, NDArray[np.float64]]
     missing: Mapping[str, float]
-    texts: Mapping[str, pd.Series]
+    texts: Mapping[str, Mapping[str, int]]
 
 
 def sketch(rows: pd.DataFrame, columns: Columns) -> Sketch:
     """Sum up the rows of one region-week of a source."""
-    numbers = {name: rows[name].to_numpy(float) for name in (*columns.ratios, *columns.numbers)}
-    known = {name: values[np.isfinite(values)] for name, values in numbers.items()}
+    return _sketch(_Values.of(rows, columns), slice(0, len(rows)), columns)
+
+
+def sketch_weeks(rows: pd.DataFrame, columns: Columns) -> dict[pd.Timestamp, Sketch]:
+    """Sum up the rows of one region of a source, each week by itself.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        In order of the column ``week``.
+    columns : Columns
+    """
+    weeks, starts = np.unique(rows["week"].to_numpy("datetime64[us]"), return_index=True)
+    values = _Values.of(rows, columns)
+    spans = map(slice, starts, [*starts[1:], len(rows)])
+    return {
+        pd.Timestamp(week): _sketch(values, span, columns)
+        for week, span in zip(weeks, spans, strict=True)
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """Columns as arrays: a frame for each of hundreds of weeks costs more than their statistics."""
+
+    numbers: Mapping[str, NDArray[np.float64]]
+    codes: Mapping[str, NDArray[np.intp]]
+    texts: Mapping[str, NDArray[np.object_]]
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame, columns: Columns) -> "_Values":
+        coded = {name: pd.factorize(rows[name].astype("object")) for name in columns.texts}
+        return cls(
+            numbers={
+                name: rows[name].to_numpy(float) for name in (*columns.ratios, *columns.numbers)
+            },
+            codes={name: codes for name, (codes, _) in coded.items()},
+            texts={name: np.asarray(texts, dtype=object) for name, (_, texts) in coded.items()},
+        )
+
+
+def _sketch(values: _Values, span: slice, columns: Columns) -> Sketch:
+    numbers = {name: one[span] for name, one in values.numbers.items()}
+    known = {name: one[np.isfinite(one)] for name, one in numbers.items()}
     known |= {name: np.log(known[name][known[name] > 0]) for name in columns.ratios}
+    n_rows = span.stop - span.start
     return Sketch(
-        n_rows=len(rows),
-        quantiles={
-            name: np.quantile(values, GRID)
-            for name, values in known.items()
-            if len(values) >= MIN_ROWS
-        },
-        missing={name: float(np.isnan(values).mean()) for name, values in numbers.items()}
-        if len(rows)
+        n_rows=n_rows,
+        quantiles={name: _quantiles(one) for name, one in known.items() if len(one) >= MIN_ROWS},
+        missing={name: float(np.isnan(one).mean()) for name, one in numbers.items()}
+        if n_rows
         else {},
-        texts={name: rows[name].value_counts() for name in columns.texts},
+        texts={name: _count(values.texts[name], one[span]) for name, one in values.codes.items()},
     )
+
+
+def _count(texts: NDArray[np.object_], codes: NDArray[np.intp]) -> dict[str, int]:
+    counts = np.bincount(codes[codes >= 0], minlength=len(texts))
+    found = np.flatnonzero(counts)
+    return dict(zip(texts[found].tolist(), counts[found].tolist(), strict=True))
+
+
+def _quantiles(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Take quantiles at `GRID` of the last axis, as `numpy.quantile` in an eighth of its time."""
+    ordered = np.sort(values, axis=-1)
+    places = GRID * (values.shape[-1] - 1)
+    below = places.astype(int)
+    above = np.minimum(below + 1, values.shape[-1] - 1)
+    low = ordered[..., below]
+    return low + (ordered[..., above] - low) * (places - below)
 
 
 def judge_values(past: Sequence[Sketch], now: Sketch) -> Verdict:
@@ -136,28 +192,38 @@ def judge_values(past: Sequence[Sketch], now: Sketch) -> Verdict:
     return worst(HAS_USUAL_VALUES, judged)
 
 
-def distance(one: NDArray[np.float64], others: NDArray[np.float64]) -> float:
-    """Measure the Wasserstein distance of a week from others, in their standard deviations.
+def distance(one: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Measure the Wasserstein distance of weeks from others, in standard deviations of these.
 
     Parameters
     ----------
-    one : array of shape (50,)
-        Quantiles of the week.
-    others : array of shape (n_weeks, 50)
-        Quantiles of the others, which weigh the same.
+    one : array of shape (..., 50)
+        Quantiles of each week.
+    others : array of shape (..., n_weeks, 50)
+        Quantiles of the weeks that each is held to; they weigh the same.
+
+    Returns
+    -------
+    array of shape (...)
     """
-    pooled = np.quantile(others, GRID)
-    scale = max(float(others.std()), MIN_SPREAD)
-    return float(np.abs(one - pooled).mean()) / scale
+    pooled = others.reshape(*others.shape[:-2], -1)
+    scale = np.maximum(pooled.std(axis=-1), MIN_SPREAD)
+    return np.abs(one - _quantiles(pooled)).mean(axis=-1) / scale
+
+
+@cache
+def _others(n_weeks: int) -> NDArray[np.intp]:
+    """List for each week the weeks beside it, in an array of shape (n_weeks, n_weeks - 1)."""
+    return np.array([np.delete(np.arange(n_weeks), i) for i in range(n_weeks)])
 
 
 def _judge_number(name: str, past: Sequence[Sketch], now: NDArray[np.float64]) -> Verdict | None:
     weeks = np.array([one.quantiles[name] for one in past if name in one.quantiles])
     if len(weeks) < MIN_WEEKS:
         return None
-    usual = [distance(weeks[i], np.delete(weeks, i, axis=0)) for i in range(len(weeks))]
-    limit = max(MIN_DISTANCE, TIMES_USUAL * max(usual))
-    value = distance(now, weeks)
+    usual = distance(weeks, weeks[_others(len(weeks))])
+    limit = max(MIN_DISTANCE, TIMES_USUAL * float(usual.max()))
+    value = float(distance(now, weeks))
     text = f"{name} is shifted by {value:.1f} standard deviations (limit {limit:.1f})"
     return Verdict(HAS_USUAL_VALUES, value <= limit, value, limit, text)
 
@@ -168,10 +234,10 @@ def _judge_missing(name: str, past: Sequence[Sketch], now: float) -> Verdict:
     return Verdict(HAS_USUAL_VALUES, now <= limit, now, limit, text)
 
 
-def _judge_texts(name: str, past: Sequence[Sketch], now: pd.Series) -> Verdict:
-    seen: Collection[str] = {text for one in past for text in one.texts[name].index}
-    unseen = now[~now.index.isin(list(seen))]
-    share = float(unseen.sum() / max(now.sum(), 1))
-    named = f", such as {', '.join(map(str, unseen.index[:3]))}" if len(unseen) else ""
+def _judge_texts(name: str, past: Sequence[Sketch], now: Mapping[str, int]) -> Verdict:
+    seen: set[str] = set().union(*(one.texts[name] for one in past))
+    unseen = sorted(now.keys() - seen, key=lambda text: (-now[text], text))
+    share = sum(now[text] for text in unseen) / max(sum(now.values()), 1)
+    named = f", such as {', '.join(map(str, unseen[:3]))}" if unseen else ""
     text = f"{name} is new in {share:.0%} of the rows (limit {MAX_UNSEEN:.0%}){named}"
     return Verdict(HAS_USUAL_VALUES, share <= MAX_UNSEEN, share, MAX_UNSEEN, text)

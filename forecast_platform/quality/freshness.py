@@ -6,7 +6,9 @@ No clock: an old region-week gets the verdict of its day whenever it is judged.
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast_platform.quality.verdicts import Verdict, not_judged
 
@@ -19,13 +21,16 @@ TIMES_LONGEST: Final = 3.0
 
 
 def judge_freshness(
-    delivered: Sequence[pd.Timestamp], week: pd.Timestamp, *, every_week: bool
+    delivered: Sequence[pd.Timestamp] | NDArray[np.datetime64],
+    week: pd.Timestamp,
+    *,
+    every_week: bool,
 ) -> Verdict:
     """Hold the time since the last delivery to what the source needs or is used to.
 
     Parameters
     ----------
-    delivered : sequence of pandas.Timestamp
+    delivered : sequence of pandas.Timestamp, or array of datetime64
         Mondays of the weeks of which a file was delivered, up to ``week``.
     week : pandas.Timestamp
         The judged week.
@@ -44,16 +49,16 @@ def judge_freshness(
     >>> judge_freshness(weeks, weeks[-1] + pd.Timedelta(weeks=4), every_week=False).passed
     False
     """
-    known = pd.DatetimeIndex(list(delivered)).unique().sort_values()
-    known = known[known <= week]
-    if known.empty:
+    known = np.unique(np.asarray(delivered, dtype="datetime64[D]"))
+    known = known[known <= np.datetime64(week, "D")]
+    if not len(known):
         return not_judged(IS_FRESH, "it was never delivered")
-    days = float((week - known[-1]).days)
+    days = float((np.datetime64(week, "D") - known[-1]).astype(int))
     if every_week:
         limit = 0.0
     elif len(known) < MIN_DELIVERIES:
         return not_judged(IS_FRESH, f"it was delivered {len(known)} times so far")
     else:
-        limit = TIMES_LONGEST * max((known[1:] - known[:-1]).days)
-    last = f"last delivered for the week of {known[-1]:%Y-%m-%d}"
+        limit = TIMES_LONGEST * float(np.diff(known).astype(int).max())
+    last = f"last delivered for the week of {known[-1]}"
     return Verdict(IS_FRESH, days <= limit, days, limit, f"{last}, {days:.0f} days before")

@@ -87,6 +87,10 @@ class LakeAsOf(Lake):
         """Version of the table at the time, or of the overlay's where there was none."""
         return self._at(table) if self._is_in_base(table) else self._overlay.version(table)
 
+    def state_of(self, table: str) -> tuple[int | None, ...]:
+        """Say what reads of a table depend on: the table of the time and the overlay's."""
+        return self.version(table), self._overlay.version(table)
+
     def exists(self, table: str) -> bool:
         """Whether the table was there at the time, or was made in the overlay."""
         return self._overlay.exists(table) or self._is_in_base(table)

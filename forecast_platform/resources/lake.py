@@ -286,6 +286,10 @@ class Lake(dg.ConfigurableResource):
         except TableMissing:
             return None
 
+    def state_of(self, table: str) -> tuple[int | None, ...]:
+        """Say what reads of a table depend on: while it is the same, so are they."""
+        return (self.version(table),)
+
     def column_names(self, table: str, version: int | None = None) -> list[str]:
         """Name the columns of a table, in order."""
         return pa.schema(self.open(table, version).schema().to_arrow()).names

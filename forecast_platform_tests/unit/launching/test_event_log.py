@@ -2,6 +2,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from forecast_platform.launching.event_log import (
     MAX_OPEN,
@@ -15,6 +16,15 @@ from forecast_platform.settings import Settings
 
 @dg.asset(partitions_def=region_weeks)
 def a_table() -> None: ...
+
+
+@dg.asset(partitions_def=region_weeks, backfill_policy=dg.BackfillPolicy.multi_run(4))
+def a_ranged_table() -> None: ...
+
+
+@dg.asset_check(asset=a_ranged_table, partitions_def=region_weeks)
+def is_right() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=True)
 
 
 @pytest.fixture
@@ -38,6 +48,24 @@ def test_what_a_busy_instance_records_the_usual_one_reads(dagster_home: Path) ->
             for record in usual.get_records_for_run(run.run_id).records
         }
         assert {dg.DagsterEventType.RUN_START, dg.DagsterEventType.RUN_SUCCESS} <= kinds
+
+
+def test_a_check_of_many_partitions_leaves_its_one_verdict(dagster_home: Path) -> None:
+    tags = {
+        "dagster/asset_partition_range_start": "west|2024-01-01",
+        "dagster/asset_partition_range_end": "west|2024-01-22",
+    }
+    with open_busy_instance(dagster_home) as busy:
+        add_regions(busy, ["west"])
+        job = dg.Definitions(assets=[a_ranged_table], asset_checks=[is_right]).resolve_job_def(
+            "__ASSET_JOB"
+        )
+        job.execute_in_process(instance=busy, tags=tags)
+
+    with dg.DagsterInstance.from_config(str(dagster_home)) as usual:
+        key = dg.AssetCheckKey(dg.AssetKey("a_ranged_table"), "is_right")
+        found = usual.event_log_storage.get_asset_check_execution_history(key, limit=10)
+        assert [one.status for one in found] == [AssetCheckExecutionRecordStatus.SUCCEEDED]
 
 
 def test_both_may_write_in_turns(dagster_home: Path) -> None:

@@ -5,11 +5,20 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.stats import wasserstein_distance
 
-from forecast_platform.quality.drift import Columns, distance, judge_values, sketch
+from forecast_platform.quality.drift import (
+    GRID,
+    Columns,
+    _quantiles,
+    distance,
+    judge_values,
+    sketch,
+    sketch_weeks,
+)
 from forecast_platform.quality.freshness import judge_freshness
 from forecast_platform.quality.verdicts import Verdict, worst
 from forecast_platform.quality.volume import judge_rows, judge_stores
@@ -206,6 +215,7 @@ def test_few_rows_or_weeks_are_not_judged():
     assert np.isnan(judge_values(PAST[:3], sketch(units(1), UNITS)).value)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000), st.floats(-3, 3), st.floats(0.5, 2))
 def test_the_distance_is_that_of_scipy(seed: int, shift: float, width: float):
     draw = np.random.default_rng(seed)
@@ -216,6 +226,27 @@ def test_the_distance_is_that_of_scipy(seed: int, shift: float, width: float):
 
     exact = wasserstein_distance(one, others.ravel()) / others.std()
     assert measured == pytest.approx(exact, abs=0.06)
+
+
+@given(arrays(float, array_shapes(max_dims=2, min_side=20), elements=st.floats(-1e6, 1e6)))
+def test_quantiles_are_those_of_numpy(values: np.ndarray):
+    expected = np.moveaxis(np.quantile(values, GRID, axis=-1), 0, -1)
+
+    np.testing.assert_allclose(_quantiles(values), expected, rtol=1e-9, atol=1e-6)
+
+
+def test_weeks_together_are_summed_up_as_each_alone():
+    weeks = {WEEKS[i]: units(i).assign(week=WEEKS[i]) for i in range(3)}
+    weeks[WEEKS[1]].loc[::4, "units"] = np.nan
+
+    found = sketch_weeks(pd.concat(weeks.values()), UNITS)
+
+    assert list(found) == list(weeks)
+    for week, rows in weeks.items():
+        alone = sketch(rows, UNITS)
+        assert found[week].texts == alone.texts
+        assert found[week].missing == alone.missing
+        np.testing.assert_array_equal(found[week].quantiles["units"], alone.quantiles["units"])
 
 
 def test_the_worst_of_several_verdicts_speaks_and_all_failures_are_told():
