@@ -1,0 +1,1 @@
+"""Two models compared in production: who is served by which, and which is better."""
