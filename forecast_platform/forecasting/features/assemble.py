@@ -3,11 +3,12 @@
 The families of features are computed in their own modules; here they become rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from forecast_platform.forecasting.features.calendar import (
     Calendar,
@@ -19,6 +20,7 @@ from forecast_platform.forecasting.features.calendar import (
 from forecast_platform.forecasting.features.demand import levels_at, strength_at, year_ago_at
 from forecast_platform.forecasting.features.history import History
 from forecast_platform.forecasting.features.panel import (
+    BLOCK_ROWS,
     Bools,
     Floats,
     Ints,
@@ -29,14 +31,14 @@ from forecast_platform.forecasting.features.panel import (
 from forecast_platform.forecasting.features.promotions import (
     Plan,
     competition_at,
-    kernels_at,
     lifts_at,
     pauses_at,
     plan_at,
+    similar_at,
     similar_weeks_at,
 )
 from forecast_platform.forecasting.features.response import Response
-from forecast_platform.forecasting.features.stores import UNKNOWN, Masters, Snapshot
+from forecast_platform.forecasting.features.stores import NEVER, UNKNOWN, Masters, Snapshot
 from forecast_platform.forecasting.features.velocity import VELOCITY_WEEKS, is_fast
 from forecast_platform.forecasting.features.weather import Weather
 from forecast_platform.vocabulary import (
@@ -59,7 +61,7 @@ from forecast_platform.vocabulary import (
 LONGEST_HORIZON = 26
 """Beyond it the three weeks around the target of last year come close to the cutoff [weeks]."""
 
-_CODES = ("series", "week", "h", "velocity", "format", "category", "brand")
+_CODES = ("series", "velocity", "format", "category", "brand")
 _EVENTS = ("event", "event_next", "event_previous")
 
 
@@ -96,14 +98,6 @@ def build_features(history: History, cutoffs: Sequence[pd.Timestamp], horizon: i
     return _Builder(history, weeks, horizon).build()
 
 
-@dataclass
-class _Rows:
-    """Codes and numbers of the rows of one cutoff."""
-
-    codes: Ints
-    numbers: Floats
-
-
 class _Builder:
     """One pass over the weeks of a region that stops at each cutoff to write its rows."""
 
@@ -118,18 +112,35 @@ class _Builder:
 
     def build(self) -> pd.DataFrame:
         """Pass over all weeks and return the table."""
-        first, wanted = self.panel.first_week, set(self.cutoffs)
-        parts = []
+        first, alive = self.panel.first_week, self._alive()
+        runs = _Runs.of(alive)
+        codes = np.empty((len(_CODES) + len(_EVENTS), runs.n_rows), np.int32)
+        numbers = np.empty((len(NUMERIC_FEATURES), runs.n_rows), np.float32)
+        stop = 0
         for t in range(self.panel.n_weeks):
             self.learnt.absorb(t, self.calendar.known_at(t, 0)[0])
-            if first + t in wanted:
-                cutoff = _Cutoff(self, t)
-                parts += [cutoff.rows(h) for h in range(1, self.horizon + 1)]
-        if not parts:
+            if first + t in alive:
+                master, ahead = alive[first + t]
+                cutoff = _Cutoff(self, t, master)
+                for h, series in enumerate(ahead, 1):
+                    start, stop = stop, stop + len(series)
+                    cutoff.write(h, series, codes[:, start:stop], numbers[:, start:stop])
+        return self._table(runs, codes, numbers)
+
+    def _alive(self) -> dict[int, tuple[Snapshot, list[Ints]]]:
+        """Return, by cutoff, the master data and the series to forecast h = 1 .. horizon ahead."""
+        known = ~np.isnan(self.panel.x)
+        since = self.panel.first_week + np.where(known.any(axis=0), known.argmax(axis=0), NEVER)
+        alive = {}
+        for week in self.cutoffs:
+            if week >= self.panel.first_week:
+                master, seen = self.masters.as_of(week), since <= week
+                ahead = range(week + 1, week + self.horizon + 1)
+                rows = [master.alive(self.panel, ds) & seen for ds in ahead]
+                alive[week] = master, [np.flatnonzero(row).astype(np.int32) for row in rows]
+        if not alive:
             raise ValueError("every cutoff is before the first week of demand")
-        codes = np.concatenate([part.codes for part in parts], axis=1)
-        numbers = np.concatenate([part.numbers for part in parts], axis=1)
-        return self._table(codes, numbers)
+        return alive
 
     def velocity(self, t: int, master: Snapshot) -> Ints:
         """Return 1 for each series of a fast product (see `velocity`), else 0."""
@@ -144,40 +155,74 @@ class _Builder:
             result[here] = is_fast(volume, n_rows > 0)[panel.product[here]]
         return result
 
-    def _table(self, codes: Ints, numbers: Floats) -> pd.DataFrame:
+    def _table(self, runs: "_Runs", codes: Ints, numbers: Floats) -> pd.DataFrame:
         """Name the codes and put the columns together."""
         of = dict(zip(_CODES + _EVENTS, codes, strict=True))
-        panel, series = self.panel, of["series"]
+        panel, series, stops = self.panel, of["series"], runs.stops
+
+        def texts(names: Sequence[str] | pd.Index, codes: Ints) -> pd.Series:
+            return _texts(list(names), codes, stops)
+
         columns = {
-            REGION: _texts(pd.Index([panel.region]), np.zeros_like(series)),
-            WEEK: _mondays(of["week"]),
-            UNIQUE_ID: _texts(panel.unique_ids, series),
-            STORE_ID: _texts(panel.stores, panel.store[series]),
-            PRODUCT_ID: _texts(panel.products, panel.product[series]),
-            DS: _mondays(of["week"] + of["h"]),
-            H: of["h"].astype(np.int64),
-            FORMAT: _texts(pd.Index(FORMATS), of["format"]),
-            VELOCITY: _texts(pd.Index(VELOCITIES), of["velocity"]),
-            SEGMENT: _texts(_segments(), of["format"] * len(VELOCITIES) + of["velocity"]),
-            "category": _texts(_or_unknown(self.masters.categories), of["category"]),
-            "brand": _texts(_or_unknown(self.masters.brands), of["brand"]),
+            REGION: texts([panel.region], np.zeros_like(series)),
+            WEEK: runs.spread(_mondays(runs.week)),
+            UNIQUE_ID: texts(panel.unique_ids, series),
+            STORE_ID: texts(panel.stores, panel.store[series]),
+            PRODUCT_ID: texts(panel.products, panel.product[series]),
+            DS: runs.spread(_mondays(runs.week + runs.h)),
+            H: runs.spread(runs.h),
+            FORMAT: texts(FORMATS, of["format"]),
+            VELOCITY: texts(VELOCITIES, of["velocity"]),
+            SEGMENT: texts(_segments(), of["format"] * len(VELOCITIES) + of["velocity"]),
+            "category": texts(_or_unknown(self.masters.categories), of["category"]),
+            "brand": texts(_or_unknown(self.masters.brands), of["brand"]),
         }
         events = names_with_none(self.calendar.names)
-        columns |= {name: _texts(events, of[name]) for name in _EVENTS}
-        columns["week_of_year"] = _weeks_of_year(of["week"] + of["h"])
+        columns |= {name: texts(events, of[name]) for name in _EVENTS}
+        weeks_of_year = [week_of_year(week) for week in (runs.week + runs.h).tolist()]
+        columns["week_of_year"] = texts(weeks_of_year, runs.spread(np.arange(len(runs.week))))
         keys = pd.DataFrame(columns)
         table = pd.DataFrame(numbers.T, columns=list(NUMERIC_FEATURES), copy=False)
         return pd.concat([keys, table], axis=1)
 
 
+@dataclass(frozen=True)
+class _Runs:
+    """Runs of rows of one cutoff and week ahead, in the order of the table."""
+
+    week: Ints
+    h: Ints
+    stops: list[int]
+
+    @classmethod
+    def of(cls, alive: Mapping[int, tuple[Snapshot, Sequence[Ints]]]) -> "_Runs":
+        """Line up the series to forecast from each cutoff."""
+        runs = [
+            (week, h, len(series))
+            for week, (_, ahead) in alive.items()
+            for h, series in enumerate(ahead, 1)
+        ]
+        week, h, n_rows = np.array(runs, np.int64).T
+        return cls(week, h, np.cumsum(n_rows).tolist())
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the table."""
+        return self.stops[-1]
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """Repeat a value per run for each of its rows."""
+        return np.repeat(values, np.diff(self.stops, prepend=0))
+
+
 class _Cutoff:
     """What is known at one cutoff: columns that all weeks ahead share, and those that differ."""
 
-    def __init__(self, builder: _Builder, t: int) -> None:
+    def __init__(self, builder: _Builder, t: int, master: Snapshot) -> None:
         panel, learnt = builder.panel, builder.learnt
         self._t, self._panel, self._learnt = t, panel, learnt
-        self._week, self._calendar = panel.first_week + t, builder.calendar
-        self._master = master = builder.masters.as_of(self._week)
+        self._week = panel.first_week + t
+        self._events = [builder.calendar.known_at(t, h) for h in range(builder.horizon + 2)]
         is_large = (master.format == FORMATS.index("large")).astype(np.int64)[panel.store]
         self._fixed = levels_at(t, panel, learnt) | strength_at(t, panel, learnt, is_large)
         self._fixed |= _master_columns(master, panel, is_large)
@@ -190,40 +235,38 @@ class _Cutoff:
         self._plan = Plan.at(t, builder.horizon, panel, learnt)
         self._weather = builder.weather.at(t, builder.horizon, master.zip[panel.store])
         self._pauses = pauses_at(t, builder.horizon, self._plan, learnt)
-        self._kernels = kernels_at(t, panel, learnt)
+        self._similar = similar_at(t, self._plan, panel, learnt)
         self._event_lifts = learnt.event_lifts()
         n_categories = len(builder.masters.categories) + 1
         self._shelf = panel.store * n_categories + master.category[panel.product] + 1
 
-    def rows(self, h: int) -> _Rows:
-        """Return the rows h weeks ahead, one per series alive then."""
-        alive = self._master.alive(self._panel, self._week + h) & (self._learnt.first >= 0)
-        series = np.flatnonzero(alive)
+    def write(self, h: int, series: Ints, codes: Ints, numbers: Floats) -> None:
+        """Write the rows h weeks ahead, one per given series, to columns of the table's arrays."""
+        alive = np.zeros(self._panel.n_series, bool)
+        alive[series] = True
         columns, events = self._ahead(h, alive)
         columns = self._fixed | columns
-        numbers = np.empty((len(NUMERIC_FEATURES), len(series)), np.float32)
+        everyone = slice(None) if alive.all() else series
         for row, name in zip(numbers, NUMERIC_FEATURES, strict=True):
             value = columns[name]
-            row[:] = value[series] if isinstance(value, np.ndarray) else value
-        codes = {"series": series, "week": self._week, "h": h}
-        codes |= {name: values[series] for name, values in (self._codes | events).items()}
-        table = np.empty((len(_CODES) + len(_EVENTS), len(series)), np.int32)
-        for row, name in zip(table, _CODES + _EVENTS, strict=True):
-            row[:] = codes[name]
-        return _Rows(table, numbers)
+            row[:] = value[everyone] if isinstance(value, np.ndarray) else value
+        of = {"series": series}
+        of |= {name: values[everyone] for name, values in (self._codes | events).items()}
+        for row, name in zip(codes, _CODES + _EVENTS, strict=True):
+            row[:] = of[name]
 
     def _ahead(self, h: int, alive: Bools) -> tuple[dict[str, Floats | float], dict[str, Ints]]:
         """Return the numeric columns h weeks ahead, and the codes of the three events."""
         lifts = lifts_at(h, self._plan, self._panel, self._learnt)
         numbers: dict[str, Floats | float] = {}
         numbers["expected_promo"] = self._fixed["clean_level"] + lifts["lift_own"]
-        numbers |= lifts | similar_weeks_at(h, self._plan, self._kernels, lifts)
+        numbers |= lifts | similar_weeks_at(h, self._similar, lifts)
         numbers |= plan_at(h, self._plan, self._panel, self._learnt)
         numbers |= competition_at(h, self._plan, self._shelf, alive)
         numbers |= year_ago_at(self._t, h, self._panel, self._learnt)
         numbers |= self._weather[h - 1] | season_of(self._week + h)
         numbers |= {"weeks_since_promo": self._pauses[h - 1], "weeks_ahead": float(h)}
-        now, after, before = (self._calendar.known_at(self._t, k) for k in (h, h + 1, h - 1))
+        before, now, after = self._events[h - 1 : h + 2]
         numbers |= {
             "n_event_days": now[1],
             "n_event_days_next": after[1],
@@ -246,24 +289,28 @@ def _master_columns(master: Snapshot, panel: Panel, is_large: Ints) -> dict[str,
     }
 
 
-def _texts(names: pd.Index, codes: Ints) -> pd.Series:
-    """Return the names of the codes; -1 is the last name."""
-    codes = np.where(codes < 0, len(names) - 1, codes)
-    return pd.Series(pd.array(names.to_list(), dtype="str").take(codes))
+def _texts(names: Sequence[str], codes: Ints, stops: Sequence[int]) -> pd.Series:
+    """Return the names of the codes; -1 is the last name.
+
+    ``stops`` are of runs of rows. One that repeats the run before shares its memory.
+    """
+    known = pa.array(names, pa.large_string())
+    chunks, chunk, start, before = [], known.slice(0, 0), 0, codes[:0]
+    for stop in stops if len(codes) > BLOCK_ROWS * len(stops) else [len(codes)]:
+        block = codes[start:stop]
+        if not np.array_equal(block, before):
+            chunk = known.take(pa.array(np.where(block < 0, len(names) - 1, block)))
+        chunks.append(chunk)
+        start, before = stop, block
+    return pd.Series(pd.array(pa.chunked_array(chunks), dtype="str"))
 
 
 def _mondays(weeks: Ints) -> np.ndarray:
-    distinct, at = np.unique(weeks, return_inverse=True)
-    return np.array([monday(w).to_datetime64() for w in distinct], "datetime64[us]")[at]
+    return np.array([monday(w).to_datetime64() for w in weeks], "datetime64[us]")
 
 
-def _weeks_of_year(weeks: Ints) -> pd.Series:
-    distinct, at = np.unique(weeks, return_inverse=True)
-    return _texts(pd.Index([week_of_year(w) for w in distinct]), at)
-
-
-def _segments() -> pd.Index:
-    return pd.Index([f"{name}_{velocity}" for name in FORMATS for velocity in VELOCITIES])
+def _segments() -> list[str]:
+    return [f"{name}_{velocity}" for name in FORMATS for velocity in VELOCITIES]
 
 
 def _or_unknown(names: pd.Index) -> pd.Index:

@@ -14,6 +14,7 @@ from forecast_platform.forecasting.features.windows import (
     mean_or,
     median_or,
     spread,
+    zero_if_missing,
 )
 
 MEAN_WINDOWS = (4, 8, 13, 26, 52)
@@ -38,7 +39,7 @@ def levels_at(t: int, panel: Panel, learnt: Response) -> dict[str, Floats]:
     columns["mean_all"] = learnt.total / np.maximum(learnt.n_known, 1) - base
     for lag in range(LAGS):
         value = x[t - lag] - base if lag <= t else np.zeros_like(base)
-        columns[f"lag_{lag}"] = np.nan_to_num(value)
+        columns[f"lag_{lag}"] = zero_if_missing(value)
     return columns | _shape(trailing(x, t, LONG), base) | _rhythm(t, panel, learnt)
 
 
@@ -73,7 +74,7 @@ def strength_at(t: int, panel: Panel, learnt: Response, is_large: Ints) -> dict[
     for weeks in (SHORT, LONG):
         recent = mean_or(trailing(learnt.adjusted, t, weeks), np.nan) - level
         if weeks == SHORT:
-            columns["clean_mean_4"] = np.nan_to_num(recent + level - base)
+            columns["clean_mean_4"] = zero_if_missing(recent + level - base)
         groups = {
             "product": panel.product,
             "store": panel.store,
@@ -84,7 +85,7 @@ def strength_at(t: int, panel: Panel, learnt: Response, is_large: Ints) -> dict[
             columns[f"{name}_trend_{weeks}"] = trend[group]
     cell = panel.product * 2 + is_large
     others = mean_of_others(cell, level, 2 * len(panel.products)) - base
-    columns["product_level"] = np.nan_to_num(others)
+    columns["product_level"] = zero_if_missing(others)
     columns["prior_gap"] = columns["product_level"] / (1 + learnt.n_known / 4)
     return columns | _promotion_history(t, learnt)
 
@@ -113,7 +114,7 @@ def year_ago_at(t: int, h: int, panel: Panel, learnt: Response) -> dict[str, Flo
     product = mean_by(panel.product, growth, len(panel.products), shrink=1.0)
     region = mean_by(np.zeros(panel.n_series, np.int64), growth, 1, shrink=1.0)
     return {
-        "year_ago": np.clip(np.nan_to_num(growth), -3, 3),
+        "year_ago": np.clip(zero_if_missing(growth), -3, 3),
         "year_ago_product": product[panel.product],
         "year_ago_region": np.full(panel.n_series, region[0]),
         "year_ago_missing": np.isnan(growth).astype(np.float32),

@@ -7,22 +7,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from forecast_platform.forecasting.features import compiled
 from forecast_platform.forecasting.features.panel import Bools, Floats, Ints, Panel
 from forecast_platform.forecasting.features.response import (
-    UNIT_DISCOUNT,
+    KERNEL_DECAY,
+    KERNEL_WEEKS,
     Response,
     discount_of,
+    in_kernel_units,
     is_promo,
     state_of,
 )
-from forecast_platform.forecasting.features.windows import max_of_others, mean_by, sum_by
-
-KERNEL_WEEKS = 52
-KERNEL_DECAY = 26.0
-"""Age at which a similar week counts e times less [weeks]."""
-
-KERNEL_UNIT = np.array([0.1 / UNIT_DISCOUNT, 0.5, 0.5], np.float32)
-"""Distance at which a state is half as similar, per part of the state."""
+from forecast_platform.forecasting.features.windows import (
+    max_of_others,
+    mean_by,
+    sum_by,
+    zero_if_missing,
+)
 
 KERNEL_ROWS = 0.5
 """Pseudo weeks of the kernel means, at the lift that is expected anyway."""
@@ -52,8 +53,8 @@ class Plan:
         ahead = (rows["h"] > 0) & (rows["h"] <= horizon)
         cell = PAST + rows["h"][ahead], rows["series"][ahead]
         price[cell] = rows["price"][ahead]
-        feature[cell] = np.nan_to_num(rows["feature"][ahead])
-        display[cell] = np.nan_to_num(rows["display"][ahead])
+        feature[cell] = zero_if_missing(rows["feature"][ahead])
+        display[cell] = zero_if_missing(rows["display"][ahead])
         discount = _recent(learnt.discount, t, horizon, 0)
         discount[PAST + 1 :] = [discount_of(p, learnt.regular) for p in price[PAST + 1 :]]
         return cls(price, discount, feature, display)
@@ -146,64 +147,42 @@ def lifts_at(h: int, plan: Plan, panel: Panel, learnt: Response) -> dict[str, Fl
     return {"lift_own": own, "lift_product": product}
 
 
-class Kernel:
-    """Mean surprise of the last year's weeks whose promotion state was like the planned one.
+@dataclass(frozen=True)
+class Similar:
+    """Weeks of the last year whose promotion state was like the planned one, summed.
 
-    Parameters
-    ----------
-    states : array of shape (3, weeks, series)
-    surprises : array of shape (weeks, series)
-        NaN where there is none; the last week is the cutoff.
+    Arrays have shape (horizon, 4, series): total and weight of the narrow kernel, then of the
+    broad one; of the series' own weeks, and of its product's.
     """
 
-    def __init__(self, states: Floats, surprises: Floats) -> None:
-        known = ~np.isnan(surprises)
-        age = np.arange(len(surprises) - 1, -1, -1, dtype=np.float32)[:, None]
-        self._states = states / KERNEL_UNIT[:, None, None]
-        self._weights = np.where(known, np.exp(-age / np.float32(KERNEL_DECAY)), np.float32(0))
-        self._values = np.where(known, surprises, np.float32(0)) * self._weights
-
-    def means(self, state: Floats, prior: Floats) -> list[tuple[Floats, Floats]]:
-        """Return mean and weight of similar weeks, first of the narrow, then the broad kernel."""
-        wanted = state.astype(np.float32) / KERNEL_UNIT[:, None]
-        distance = np.square(self._states[0] - wanted[0])
-        for part in (1, 2):
-            distance += np.square(self._states[part] - wanted[part])
-        broad = 1 / (1 + distance)
-        narrow = np.square(1 / (1 + 4 * distance))
-        return [self._mean(kernel, prior) for kernel in (narrow, broad)]
-
-    def _mean(self, kernel: Floats, prior: Floats) -> tuple[Floats, Floats]:
-        weight = np.einsum("ws,ws->s", kernel, self._weights)
-        total = np.einsum("ws,ws->s", kernel, self._values)
-        return (total + KERNEL_ROWS * prior) / (weight + KERNEL_ROWS), weight
+    own: Floats
+    product: Floats
 
 
-def kernels_at(t: int, panel: Panel, learnt: Response) -> tuple[Kernel, Kernel]:
-    """Return the kernels of the series' own history and of their products' at the cutoff."""
-    weeks = slice(max(0, t - KERNEL_WEEKS + 1), t + 1)
-    own = state_of(learnt.discount[weeks], learnt.feature[weeks], learnt.display[weeks])
-    surprise = learnt.product_surprise[weeks]
-    surprise = np.where(learnt.product_weight[weeks] > 0, surprise, np.nan)
-    return (
-        Kernel(own.astype(np.float32), learnt.surprise[weeks]),
-        Kernel(
-            learnt.product_state[:, weeks][:, :, panel.product],
-            surprise[:, panel.product].astype(np.float32),
-        ),
-    )
+def similar_at(t: int, plan: Plan, panel: Panel, learnt: Response) -> Similar:
+    """Compare the plans of all weeks ahead with the weeks up to the cutoff."""
+    ahead = slice(PAST + 1, None)
+    states = state_of(plan.discount[ahead], plan.feature[ahead], plan.display[ahead])
+    wanted = in_kernel_units(np.ascontiguousarray(states.swapaxes(0, 1)))
+    decay = np.zeros(compiled.SLOTS, np.float32)
+    weeks = np.arange(max(0, t - KERNEL_WEEKS + 1), t + 1)
+    decay[weeks % KERNEL_WEEKS] = np.exp((weeks - t) / np.float32(KERNEL_DECAY))
+    own, product = np.empty((2, len(wanted), 4, panel.n_series), np.float32)
+    compiled.similar_weeks(learnt.recent, decay, np.arange(panel.n_series), wanted, own)
+    compiled.similar_weeks(learnt.recent_of_product, decay, panel.product, wanted, product)
+    return Similar(own, product)
 
 
-def similar_weeks_at(
-    h: int, plan: Plan, kernels: tuple[Kernel, Kernel], lifts: dict[str, Floats]
-) -> dict[str, Floats]:
+def similar_weeks_at(h: int, similar: Similar, lifts: dict[str, Floats]) -> dict[str, Floats]:
     """Return what similar weeks of the series and of its product had over their level [log]."""
-    state = plan.state(h)
-    (narrow, weight), (broad, _) = kernels[0].means(state, lifts["lift_own"])
-    (product, _), _ = kernels[1].means(state, lifts["lift_product"])
+    own, product = similar.own[h - 1], similar.product[h - 1]
     return {
-        "kernel_narrow": narrow,
-        "kernel_broad": broad,
-        "kernel_product": product,
-        "kernel_weight": np.log1p(weight),
+        "kernel_narrow": _shrunk(own[0], own[1], lifts["lift_own"]),
+        "kernel_broad": _shrunk(own[2], own[3], lifts["lift_own"]),
+        "kernel_product": _shrunk(product[0], product[1], lifts["lift_product"]),
+        "kernel_weight": np.log1p(own[1]),
     }
+
+
+def _shrunk(total: Floats, weight: Floats, prior: Floats) -> Floats:
+    return (total + KERNEL_ROWS * prior) / (weight + KERNEL_ROWS)

@@ -14,8 +14,9 @@ product's, a product's to the region's.
 
 import numpy as np
 
+from forecast_platform.forecasting.features import compiled
 from forecast_platform.forecasting.features.panel import Bools, Floats, Ints, Panel
-from forecast_platform.forecasting.features.windows import median_or, ridge, sum_by
+from forecast_platform.forecasting.features.windows import ridge, zero_if_missing
 
 LEVEL_DECAY = float(np.exp(-1 / 13))
 """Per week: levels remember about a quarter of a year."""
@@ -25,6 +26,15 @@ PRICE_WINDOW = 26
 """Weeks whose median price is the regular price [weeks]."""
 
 UNIT_DISCOUNT = 0.2
+KERNEL_WEEKS = 52
+"""Recent weeks that a plan is compared with [weeks]."""
+
+KERNEL_DECAY = 26.0
+"""Age at which a similar week counts e times less [weeks]."""
+
+KERNEL_UNIT = np.array([0.1 / UNIT_DISCOUNT, 0.5, 0.5], np.float32)
+"""Distance at which a state is half as similar, per part of the state."""
+
 LARGEST_SURPRISE = 3.0
 REGION_PENALTY, PRODUCT_PENALTY, OWN_PENALTY = 1.0, 4.0, 4.0
 REGION_EVENT_ROWS, PRODUCT_EVENT_ROWS = 30.0, 10.0
@@ -40,6 +50,18 @@ def discount_of(price: Floats, regular: Floats) -> Floats:
     known = (price > 0) & (regular > 0)
     ratio = np.divide(price, regular, out=np.ones_like(regular), where=known)
     return np.clip(1 - ratio, -0.5, 0.9)
+
+
+def in_kernel_units(states: Floats) -> Floats:
+    """Return promotion states, shape (..., 3, series), in units of similarity, float32."""
+    return states.astype(np.float32) / KERNEL_UNIT[:, None]
+
+
+def _no_weeks(n: int) -> Floats:
+    """Return recent weeks of ``n`` series, shape (n, 4, slots), without a surprise in them."""
+    recent = np.zeros((n, 4, compiled.SLOTS), np.float32)
+    recent[:, 3] = np.nan
+    return recent
 
 
 class Response:
@@ -62,9 +84,8 @@ class Response:
         self.level = np.full(shape, np.nan, np.float32)
         self.adjusted = np.full(shape, np.nan, np.float32)
         self.surprise = np.full(shape, np.nan, np.float32)
-        self.product_surprise = np.zeros((shape[0], self.n_products), np.float32)
-        self.product_weight = np.zeros((shape[0], self.n_products), np.float32)
-        self.product_state = np.zeros((3, shape[0], self.n_products), np.float32)
+        self.recent = _no_weeks(shape[1])
+        self.recent_of_product = _no_weeks(self.n_products)
         self.base = np.full(shape[1], np.nan)
         self.regular = np.full(shape[1], np.nan)
         self.first = np.full(shape[1], -1)
@@ -73,15 +94,19 @@ class Response:
         self.n_known, self.total = np.zeros((2, shape[1]))
         self.lift_own = np.zeros((3, shape[1]))
         self.lift_product = np.zeros((3, self.n_products))
-        self._sums, self._weights = np.zeros((2, 2, shape[1]))
+        self._window = np.empty((shape[1], PRICE_WINDOW + 1), np.float32)
+        self._in_window = np.zeros(shape[1], np.int64)
+        self._before = np.full(shape[1], np.nan, np.float32)
+        self._sums, self._weights = np.zeros((2, shape[1])), np.zeros(shape[1])
         self._gram = np.zeros((6, shape[1]))
         self._moment = np.zeros((3, shape[1]))
+        self._product_sums = np.zeros((14, self.n_products))
         self._event_sum, self._event_n = np.zeros((2, self.n_products, n_events))
 
     def absorb(self, t: int, event: Ints) -> None:
         """Learn from week ``t``; ``event`` is the code of each series' event, -1 for none."""
         self._take_plan(t)
-        x, ok = self.panel.x[t].astype(np.float64), ~np.isnan(self.panel.x[t])
+        x = self.panel.x[t].astype(np.float64)
         state = state_of(self.discount[t], self.feature[t], self.display[t]).astype(np.float64)
         lift = (state * self.lift_own).sum(axis=0)
         before = self.level[t - 1] if t else np.full_like(x, np.nan)
@@ -89,7 +114,7 @@ class Response:
         self.surprise[t], self.adjusted[t] = surprise, x - lift
         self._learn_events(surprise - lift, event)
         self._learn_lifts(t, state, surprise)
-        self._learn_levels(t, x, x - lift, ok)
+        self._learn_levels(t, x, x - lift)
 
     def event_lifts(self) -> tuple[Floats, Floats]:
         """Return the expected effect of each event, per product and for the region [log]."""
@@ -104,55 +129,49 @@ class Response:
         now = rows["h"] == 0
         series = rows["series"][now]
         self.price[t, series] = rows["price"][now]
-        self.feature[t, series] = np.nan_to_num(rows["feature"][now])
-        self.display[t, series] = np.nan_to_num(rows["display"][now])
-        window = self.price[max(0, t - PRICE_WINDOW + 1) : t + 1]
-        if not np.isnan(window).all():
-            self.regular = median_or(window, self.regular)
+        self.feature[t, series] = zero_if_missing(rows["feature"][now])
+        self.display[t, series] = zero_if_missing(rows["display"][now])
+        old = self.price[t - PRICE_WINDOW] if t >= PRICE_WINDOW else self._before
+        compiled.slide_median(old, self.price[t], self._window, self._in_window, self.regular)
         self.discount[t] = discount_of(self.price[t], self.regular)
         self.last_promo[is_promo(self.discount[t], self.feature[t], self.display[t])] = t
 
     def _learn_events(self, effect: Floats, event: Ints) -> None:
-        has = (event >= 0) & ~np.isnan(effect)
-        if has.any():
-            cell = self.panel.product[has] * self._event_n.shape[1] + event[has]
-            shape, size = self._event_n.shape, self._event_n.size
-            self._event_sum += np.bincount(cell, effect[has], size).reshape(shape)
-            self._event_n += np.bincount(cell, minlength=size).reshape(shape)
+        compiled.learn_events(self.panel.product, event, effect, self._event_sum, self._event_n)
 
     def _learn_lifts(self, t: int, state: Floats, surprise: Floats) -> None:
-        ok = ~np.isnan(surprise)
-        z, r = np.where(ok, state, 0), np.where(ok, surprise, 0)
-        pairs = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
-        self._gram = self._gram * LIFT_DECAY + np.stack([z[i] * z[j] for i, j in pairs])
-        self._moment = self._moment * LIFT_DECAY + z * r
-        product, n = self.panel.product, self.n_products
-        gram = np.stack([sum_by(product, g, n) for g in self._gram])
-        moment = np.stack([sum_by(product, m, n) for m in self._moment])
+        product, sums = self.panel.product, self._product_sums
+        compiled.learn_products(
+            state, surprise, product, LIFT_DECAY, self._gram, self._moment, sums
+        )
+        gram, moment = sums[:6], sums[6:9]
+        nothing, first = np.zeros((3, 1)), np.zeros(self.n_products, np.int64)
         region = ridge(
             gram.sum(axis=1, keepdims=True),
             moment.sum(axis=1, keepdims=True),
-            np.zeros((3, 1)),
+            nothing,
+            first[:1],
             REGION_PENALTY,
         )
-        self.lift_product = ridge(gram, moment, region, PRODUCT_PENALTY)
-        prior = self.lift_product[:, product]
-        self.lift_own = ridge(self._gram, self._moment, prior, OWN_PENALTY)
-        weight = np.bincount(product, ok, n)
-        share = 1 / np.maximum(weight, 1)
-        self.product_weight[t] = weight > 0
-        self.product_surprise[t] = sum_by(product, r, n) * share
-        self.product_state[:, t] = np.stack([sum_by(product, v, n) for v in z]) * share
+        self.lift_product = ridge(gram, moment, region, first, PRODUCT_PENALTY)
+        self.lift_own = ridge(self._gram, self._moment, self.lift_product, product, OWN_PENALTY)
+        self._remember(t, state, surprise, sums)
 
-    def _learn_levels(self, t: int, x: Floats, adjusted: Floats, ok: Bools) -> None:
-        observed = np.where(ok, np.stack([x, adjusted]), 0)
-        self._sums = np.where(ok, self._sums * LEVEL_DECAY + observed, self._sums)
-        self._weights = np.where(ok, self._weights * LEVEL_DECAY + 1, self._weights)
-        levels = np.full_like(self._sums, np.nan)
-        np.divide(self._sums, self._weights, out=levels, where=self._weights > 0)
+    def _remember(self, t: int, state: Floats, surprise: Floats, sums: Floats) -> None:
+        """Keep the week for `promotions.similar_at`, in units of similarity."""
+        slot = t % KERNEL_WEEKS
+        compiled.remember(in_kernel_units(state), surprise, slot, self.recent)
+        means = (sums[9:13] / np.maximum(sums[13], 1)).astype(np.float32)
+        means[0, sums[13] == 0] = np.nan
+        compiled.remember(in_kernel_units(means[1:]), means[0], slot, self.recent_of_product)
+
+    def _learn_levels(self, t: int, x: Floats, adjusted: Floats) -> None:
+        levels = np.empty_like(self._sums)
+        compiled.learn_levels(x, adjusted, LEVEL_DECAY, self._sums, self._weights, levels)
         self.base, self.level[t] = levels
-        self.first = np.where((self.first < 0) & ok, t, self.first)
-        self.last_positive = np.where(ok & (x > 0), t, self.last_positive)
+        ok = ~np.isnan(x)
+        self.first[ok & (self.first < 0)] = t
+        self.last_positive[x > 0] = t
         self.n_known += ok
         self.total += np.where(ok, x, 0)
 

@@ -17,7 +17,7 @@ from forecast_platform.forecasting.features.panel import (
     levels_of,
     week_numbers,
 )
-from forecast_platform.forecasting.features.windows import mean_or
+from forecast_platform.forecasting.features.windows import mean_or, zero_if_missing
 from forecast_platform.vocabulary import WEEK, H
 
 YEAR = 52
@@ -58,53 +58,61 @@ class Weather:
                 np.log1p(np.maximum(floats_of(frame["snow_cm"]), 0)),
             ]
         )
-        self._observed = np.full((3, n_weeks, len(self.zips)), np.nan)
-        self._observed[:, weeks[h == 0], zips[h == 0]] = values[:, h == 0]
+        self._observed = np.full((n_weeks, 3, len(self.zips)), np.nan)
+        self._observed[weeks[h == 0], :, zips[h == 0]] = values.T[h == 0]
         self._rows = WeekRows(weeks, {"h": h, "zip": zips, "values": values.T})
 
     def at(self, t: int, horizon: int, zips: Ints) -> list[dict[str, Floats]]:
         """Return the columns of h = 1 .. horizon for series in the given zips (-1 is unknown)."""
-        rows = self._rows.at(t)
-        recent = self._observed[:, max(0, t - TRAILING + 1) : t + 1]
-        recent = np.stack([mean_or(values, np.nan) for values in recent])
-        columns = []
-        for h in range(1, horizon + 1):
-            forecast = np.full((3, len(self.zips)), np.nan)
-            now = rows["h"] == h
-            forecast[:, rows["zip"][now]] = rows["values"][now].T
-            by_zip = _columns(forecast, self._normal(t, h, recent), recent)
-            columns.append({name: _spread(values, zips, name) for name, values in by_zip.items()})
-        return columns
+        rows, shape = self._rows.at(t), (3, len(self.zips))
+        recent = self._mean(slice(max(0, t - TRAILING + 1), t + 1), np.full(shape, np.nan))
+        forecast = np.full((horizon, *shape), np.nan)
+        ahead = (rows["h"] >= 1) & (rows["h"] <= horizon)
+        forecast[rows["h"][ahead] - 1, :, rows["zip"][ahead]] = rows["values"][ahead]
+        normal = np.stack([self._normal(t, h, recent) for h in range(1, horizon + 1)])
+        by_zip = _columns(forecast, normal, recent)
+        columns = {name: _spread(values, zips, name) for name, values in by_zip.items()}
+        return [{name: of[h] for name, of in columns.items()} for h in range(horizon)]
 
     def _normal(self, t: int, h: int, recent: Floats) -> Floats:
         """Return the mean of the same time of earlier years, else of the last weeks."""
         years = range(t + h - YEAR, -AROUND - 1, -YEAR)
         weeks = [w for year in years for w in range(year - AROUND, year + AROUND + 1)]
         weeks = [w for w in weeks if 0 <= w <= t]
-        if not weeks:
-            return recent
-        return np.stack([mean_or(self._observed[i][weeks], recent[i]) for i in range(3)])
+        return self._mean(weeks, recent) if weeks else recent
+
+    def _mean(self, weeks: slice | list[int], fallback: Floats) -> Floats:
+        """Return the mean of what was observed in some weeks, shape (3, zips)."""
+        observed = self._observed[weeks]
+        flat = observed.reshape(len(observed), fallback.size)
+        return mean_or(flat, fallback.ravel()).reshape(fallback.shape)
 
 
 def _columns(forecast: Floats, normal: Floats, recent: Floats) -> dict[str, Floats]:
-    """Fill what is not forecast with what is normal, and what has no normal with the region's."""
-    missing = np.isnan(forecast[TEMPERATURE])
+    """Fill what is not forecast with what is normal, and what has no normal with the region's.
+
+    Arrays have shape (horizon, 3, zips), but for ``recent``: (3, zips).
+    """
+    missing = np.isnan(forecast[:, TEMPERATURE])
     value = np.where(np.isnan(forecast), normal, forecast)
-    region = mean_or(value.T, 0.0)[:, None]
+    rows = value.reshape(value.shape[0] * value.shape[1], value.shape[2])
+    region = mean_or(np.ascontiguousarray(rows.T), 0.0).reshape(*value.shape[:2], 1)
     value = np.where(np.isnan(value), region, value)
-    anomaly = np.nan_to_num(value - normal)
+    anomaly = zero_if_missing(value - normal)
     return {
-        "temperature": value[TEMPERATURE],
-        "temperature_anomaly": anomaly[TEMPERATURE],
-        "temperature_change": np.nan_to_num(value - recent)[TEMPERATURE],
-        "precipitation": value[PRECIPITATION],
-        "precipitation_anomaly": anomaly[PRECIPITATION],
-        "snow": value[SNOW],
+        "temperature": value[:, TEMPERATURE],
+        "temperature_anomaly": anomaly[:, TEMPERATURE],
+        "temperature_change": zero_if_missing(value[:, TEMPERATURE] - recent[TEMPERATURE]),
+        "precipitation": value[:, PRECIPITATION],
+        "precipitation_anomaly": anomaly[:, PRECIPITATION],
+        "snow": value[:, SNOW],
         "weather_missing": missing.astype(np.float64),
     }
 
 
 def _spread(values: Floats, zips: Ints, name: str) -> Floats:
     """Give each series the value of its zip; the mean of all zips where its own is unknown."""
-    elsewhere = 1.0 if name == "weather_missing" else (values.mean() if len(values) else 0.0)
-    return np.append(values, elsewhere)[zips]
+    elsewhere = np.ones((len(values), 1))
+    if name != "weather_missing":
+        elsewhere = values.mean(axis=1, keepdims=True) if values.size else 0 * elsewhere
+    return np.concatenate([values, elsewhere], axis=1)[:, zips]

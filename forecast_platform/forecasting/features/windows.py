@@ -5,7 +5,19 @@ Plain functions of arrays with weeks down and series across; no feature is named
 
 import numpy as np
 
+from forecast_platform.forecasting.features import compiled
 from forecast_platform.forecasting.features.panel import Bools, Floats, Ints
+
+
+def zero_if_missing(values: Floats) -> Floats:
+    """Return the values with 0 for NaN; ``np.nan_to_num`` is slow on few of them.
+
+    Examples
+    --------
+    >>> zero_if_missing(np.array([2.0, np.nan])).tolist()
+    [2.0, 0.0]
+    """
+    return np.where(np.isnan(values), values.dtype.type(0), values)
 
 
 def mean_or(values: Floats, fallback: Floats | float) -> Floats:
@@ -16,10 +28,9 @@ def mean_or(values: Floats, fallback: Floats | float) -> Floats:
     >>> mean_or(np.array([[1.0, np.nan], [3.0, np.nan]]), 9.0).tolist()
     [2.0, 9.0]
     """
-    known = ~np.isnan(values)
-    n = known.sum(axis=0)
-    total = np.where(known, values, 0).sum(axis=0)
-    return np.where(n > 0, total / np.maximum(n, 1), fallback)
+    out = np.empty(values.shape[1])
+    compiled.mean_known(values, _spread_out(fallback, out), out)
+    return out
 
 
 def median_or(values: Floats, fallback: Floats | float) -> Floats:
@@ -30,17 +41,22 @@ def median_or(values: Floats, fallback: Floats | float) -> Floats:
     >>> median_or(np.array([[1.0, np.nan], [5.0, np.nan], [2.0, np.nan]]), 9.0).tolist()
     [2.0, 9.0]
     """
-    ranked = np.sort(np.ascontiguousarray(values.T), axis=1)  # NaN last
-    n = (~np.isnan(ranked)).sum(axis=1)
-    rows = np.arange(len(ranked))
-    middle = ranked[rows, np.maximum(n - 1, 0) // 2] + ranked[rows, n // 2]
-    return np.where(n > 0, middle / 2, fallback)
+    out = np.empty(values.shape[1])
+    compiled.median_known(values, _spread_out(fallback, out), out)
+    return out
+
+
+def _spread_out(fallback: Floats | float, out: Floats) -> Floats:
+    if isinstance(fallback, np.ndarray):
+        return fallback.astype(np.float64, copy=False)
+    return np.full_like(out, fallback)
 
 
 def sum_by(group: Ints, values: Floats, n_groups: int) -> Floats:
     """Return the sum of ``values`` per group, NaN counted as nothing."""
-    known = np.where(np.isnan(values), 0, values).astype(np.float64)
-    return np.asarray(np.bincount(group, known, n_groups), np.float64)
+    out = np.zeros(n_groups)
+    compiled.total_by(group, values, out)
+    return out
 
 
 def mean_by(group: Ints, values: Floats, n_groups: int, *, shrink: float = 0.0) -> Floats:
@@ -51,9 +67,9 @@ def mean_by(group: Ints, values: Floats, n_groups: int, *, shrink: float = 0.0) 
     >>> mean_by(np.array([0, 0, 1]), np.array([1.0, 3.0, np.nan]), 2).tolist()
     [2.0, 0.0]
     """
-    n = np.bincount(group, ~np.isnan(values), n_groups) + shrink
-    total = sum_by(group, values, n_groups)
-    return np.divide(total, n, out=np.zeros(n_groups), where=n > 0)
+    out = np.empty(n_groups)
+    compiled.mean_by(group, values, shrink, out)
+    return out
 
 
 def mean_of_others(group: Ints, values: Floats, n_groups: int) -> Floats:
@@ -78,50 +94,35 @@ def max_of_others(group: Ints, values: Floats) -> Floats:
     >>> max_of_others(np.array([0, 0, 1]), np.array([1.0, 3.0, 5.0])).tolist()
     [3.0, 1.0, -inf]
     """
-    order = np.lexsort((values, group))
-    ranked, groups = values[order], group[order]
-    last = np.flatnonzero(np.append(groups[1:] != groups[:-1], True))
-    size = np.diff(last, prepend=-1)
-    largest = ranked[last]
-    second = np.where(size > 1, ranked[np.maximum(last - 1, 0)], -np.inf)
-    which = np.cumsum(np.append(False, groups[1:] != groups[:-1]))
-    others = largest[which]
-    others[last] = second
-    result = np.empty_like(others)
-    result[order] = others
-    return result
+    out = np.empty(len(values))
+    compiled.largest_of_others(group, values, int(group.max(initial=-1)) + 1, out)
+    return out
 
 
-def ridge(gram: Floats, moment: Floats, prior: Floats, penalty: float) -> Floats:
-    """Solve many 3 x 3 ridge regressions that shrink to ``prior``.
+def ridge(gram: Floats, moment: Floats, prior: Floats, column: Ints, penalty: float) -> Floats:
+    """Solve many 3 x 3 ridge regressions, each of which shrinks to a column of ``prior``.
 
     Parameters
     ----------
     gram : array of shape (6, n)
         Upper triangles 00, 01, 02, 11, 12, 22 of the Gram matrices.
     moment : array of shape (3, n)
-    prior : array of shape (3, n)
+    prior : array of shape (3, n_priors)
+    column : array of shape (n,)
+        Which prior each regression has.
     penalty : float
         Weight of the prior [rows].
 
     Examples
     --------
     >>> gram = np.array([[1.0], [0], [0], [1.0], [0], [1.0]])
-    >>> ridge(gram, np.array([[4.0], [0], [0]]), np.zeros((3, 1)), 1.0).ravel().tolist()
+    >>> moment, prior = np.array([[4.0], [0], [0]]), np.zeros((3, 1))
+    >>> ridge(gram, moment, prior, np.array([0]), 1.0).ravel().tolist()
     [2.0, 0.0, 0.0]
     """
-    a, b, c, d, e, f = gram
-    a, d, f = a + penalty, d + penalty, f + penalty
-    u, v, w = moment + penalty * prior
-    p, q, r = d * f - e * e, c * e - b * f, b * e - c * d
-    det = a * p + b * q + c * r
-    return np.stack(
-        [
-            (p * u + q * v + r * w) / det,
-            (q * u + (a * f - c * c) * v + (b * c - a * e) * w) / det,
-            (r * u + (b * c - a * e) * v + (a * d - b * b) * w) / det,
-        ]
-    )
+    out = np.empty_like(moment)
+    compiled.ridge(gram, moment, prior, column, penalty, out)
+    return out
 
 
 def spread(values: Floats, known: Bools, centre: Floats) -> Floats:

@@ -1,0 +1,1 @@
+"""How fast features, training and scoring are, each beside a peer in the same run."""
