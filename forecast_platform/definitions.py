@@ -87,6 +87,7 @@ def build_resources(
             epochs=settings.epochs,
             seed=settings.seed,
             threads=settings.threads,
+            members=list(settings.member_paths),
         ),
     }
 

@@ -19,6 +19,7 @@ Each message says what is wrong, where (table, file, row, column), and what to d
     ├── UnknownWeek                 not a Monday, before the first week, or still open
     ├── UnknownForecast             no forecast has this id
     ├── HistoryTooShort             not enough weeks to train on
+    ├── BadMember                   a configured member cannot be imported or used
     └── RegistryError
         ├── RegistryUnavailable     the model registry does not answer
         ├── NoChampion              no model was promoted yet
@@ -94,6 +95,10 @@ class UnknownForecast(ForecastPlatformError):
 
 class HistoryTooShort(ForecastPlatformError):
     """There are not enough weeks to train on."""
+
+
+class BadMember(ForecastPlatformError):
+    """A configured member of the ensembles cannot be imported, or does not do what it must."""
 
 
 class RegistryError(ForecastPlatformError):

@@ -5,17 +5,29 @@ Nothing else in the package reads the environment. Every variable is named
 """
 
 import os
+import re
 import subprocess
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+BUILT_IN_MEMBERS: Final = {
+    "lasso": "forecast_platform.forecasting.models.lasso:LassoForecaster",
+    "embedding_net": "forecast_platform.forecasting.models.embedding_net:EmbeddingNetForecaster",
+}
+TAKEN_NAMES: Final = ("ensemble", "historical_average", "y", "y_hat")
+MEMBER_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
+MEMBER_PATH: Final = re.compile(r"[A-Za-z_][\w]*(\.[A-Za-z_][\w]*)*:[A-Za-z_]\w*")
+MIN_MEMBERS: Final = 1
+MAX_MEMBERS: Final = 5
+"""The weights are searched on a grid, which grows with the number of members."""
 
 
 class Deployment(StrEnum):
@@ -96,6 +108,11 @@ class Settings(BaseSettings):
     epochs: int = Field(default=4, ge=1, description="Passes of the net over its training rows.")
     seed: int = Field(default=0, ge=0, description="Seed of every random choice in training.")
     threads: int = Field(default=1, ge=1, description="Threads of one training.")
+    members: dict[str, str | None] = Field(
+        default_factory=dict,
+        description="Further members of the ensembles, as JSON from name to "
+        "<module>:<class>; null for lasso or embedding_net leaves that one out.",
+    )
     git_commit: str = Field(
         default="", description="Commit the code was built from; default asks git once."
     )
@@ -126,12 +143,37 @@ class Settings(BaseSettings):
             return None
         return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
 
+    @field_validator("members")
+    @classmethod
+    def _are_members(cls, value: dict[str, str | None]) -> dict[str, str | None]:
+        for name, path in value.items():
+            if not MEMBER_NAME.fullmatch(name):
+                raise ValueError(f"a member's name is of a-z, 0-9 and '_', got {name!r}")
+            if path is None and name not in BUILT_IN_MEMBERS:
+                known = " and ".join(BUILT_IN_MEMBERS)
+                raise ValueError(f"null leaves out {known}; {name} is no such member")
+            if path is not None and name in (*BUILT_IN_MEMBERS, *TAKEN_NAMES):
+                raise ValueError(f"the name {name} is taken: give your member another one")
+            if path is not None and not MEMBER_PATH.fullmatch(path):
+                raise ValueError(
+                    f"member {name} is named as <module>:<class>, such as "
+                    f"my_package.my_module:MyForecaster, got {path!r}"
+                )
+        if not MIN_MEMBERS <= len(_member_paths(value)) <= MAX_MEMBERS:
+            raise ValueError(f"an ensemble has {MIN_MEMBERS} to {MAX_MEMBERS} members")
+        return value
+
     @field_validator("first_week")
     @classmethod
     def _is_monday(cls, value: date) -> date:
         if value.weekday() != 0:
             raise ValueError(f"first_week must be a Monday, got {value:%A %Y-%m-%d}")
         return value
+
+    @property
+    def member_paths(self) -> dict[str, str]:
+        """Import path of every member's class by its name, the built-in ones first."""
+        return _member_paths(self.members)
 
     @property
     def landing(self) -> str:
@@ -167,6 +209,11 @@ class Settings(BaseSettings):
     def code_commit(self) -> str:
         """Git commit of the running code, or ``unknown`` outside a checkout."""
         return self.git_commit or _git_commit()
+
+
+def _member_paths(members: dict[str, str | None]) -> dict[str, str]:
+    both = {**BUILT_IN_MEMBERS, **members}
+    return {name: path for name, path in both.items() if path is not None}
 
 
 @cache

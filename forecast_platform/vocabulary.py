@@ -40,6 +40,10 @@ LASSO: Final = "lasso"
 EMBEDDING_NET: Final = "embedding_net"
 HISTORICAL_AVERAGE: Final = "historical_average"
 MEMBERS: Final = (LASSO, EMBEDDING_NET)
+"""Members that are always there unless a deployment leaves one out."""
+
+OTHER_MEMBERS: Final = "other_members"
+"""Column with the forecasts of further members, as JSON by name [units]."""
 
 SHOPPER_COLUMNS: Final = (
     "share_age_60_plus",

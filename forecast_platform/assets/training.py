@@ -116,7 +116,7 @@ def _train(
         key.region,
         key.week,
         list(packed.values()),
-        metrics=metrics_of(score_by_segment(models.holdout)),
+        metrics=metrics_of(score_by_segment(models.holdout, models.members)),
         params=settings.model_dump(),
         tags=_tags(tables, settings),
     )

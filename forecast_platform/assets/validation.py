@@ -10,6 +10,7 @@ import pandas as pd
 from forecast_platform.partitions import backfill_policy, region_weeks, region_weeks_of
 from forecast_platform.resources.io_manager import MAY_BE_EMPTY, READ_VERSIONS
 from forecast_platform.resources.lake import Lake
+from forecast_platform.resources.members import with_members_apart
 from forecast_platform.resources.metadata import column_schema
 from forecast_platform.resources.reporting import rows_of
 from forecast_platform.resources.snapshot import Snapshot
@@ -46,10 +47,10 @@ def validation_metrics(context: dg.AssetExecutionContext, lake: Lake) -> dg.Outp
         region=sorted({key.region for key in keys}),
         weeks=sorted({key.week for key in keys}),
     )
-    scored = [
-        score_by_segment(rows_of(held_out, key)).assign(region=key.region, week=key.week)
-        for key in keys
-    ]
+    scored = []
+    for key in keys:
+        apart, members = with_members_apart(rows_of(held_out, key))
+        scored += [score_by_segment(apart, members).assign(region=key.region, week=key.week)]
     table = as_table(pd.concat(scored), ValidationMetrics)
     details = {
         READ_VERSIONS: dg.MetadataValue.json(tables.versions),

@@ -5,7 +5,7 @@ their own rooms.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -14,20 +14,17 @@ import pandas as pd
 from forecast_platform.forecasting.evaluation.backtest import KEPT, Fold, backtest, rolling_folds
 from forecast_platform.forecasting.models.base import Forecaster, require_columns
 from forecast_platform.forecasting.models.baseline import HistoricalAverage
-from forecast_platform.forecasting.models.embedding_net import EmbeddingNetForecaster
 from forecast_platform.forecasting.models.ensemble import Ensemble, blend, fit_weights
-from forecast_platform.forecasting.models.lasso import LassoForecaster
+from forecast_platform.forecasting.models.families import BUILT_IN, Families, build
 from forecast_platform.forecasting.models.objective import Objective
 from forecast_platform.vocabulary import (
     CATEGORICAL_FEATURES,
     CUTOFF,
     DS,
-    EMBEDDING_NET,
     ENSEMBLE,
     FORMAT,
     FORMATS,
     HISTORICAL_AVERAGE,
-    LASSO,
     MEMBERS,
     NUMERIC_FEATURES,
     PRODUCT_ID,
@@ -44,6 +41,7 @@ from forecast_platform.vocabulary import (
 SEGMENTS = tuple(f"{store}_{velocity}" for store in FORMATS for velocity in VELOCITIES)
 
 HOLDOUT_COLUMNS = (*KEPT, *MEMBERS, ENSEMBLE, HISTORICAL_AVERAGE)
+"""Of the built-in members; others have a column in the place of ``MEMBERS``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +81,9 @@ class TrainingConfig:
         Largest forecast relative to the largest known demand of a series.
     max_rows : int, default=500_000
         Rows that the net is trained on.
+    families : mapping of str to type
+        Classes of the members by name; a constructor is given those of the values here that it
+        has parameters for.
     """
 
     numeric: tuple[str, ...] = NUMERIC_FEATURES
@@ -103,32 +104,17 @@ class TrainingConfig:
     zero_weight: float = 0.25
     cap_multiple: float = 3.0
     max_rows: int = 500_000
+    families: Families = field(default_factory=lambda: dict(BUILT_IN))
 
     def members(self) -> dict[str, Forecaster]:
         """Return the members, not fitted."""
-        shared: dict[str, Any] = {
-            "base": self.base,
-            "objective": self.objective,
-            "recency_weeks": self.recency_weeks,
-            "zero_weight": self.zero_weight,
-        }
-        net = EmbeddingNetForecaster(
-            self.numeric,
-            self.categorical,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            max_rows=self.max_rows,
-            seed=self.seed,
-            threads=self.threads,
-            **shared,
-        )
-        lasso = LassoForecaster(
-            self.numeric,
-            deviations=self.deviations,
-            effects=self.categorical,
-            **shared,
-        )
-        return {LASSO: lasso, EMBEDDING_NET: net}
+        given = self.for_members()
+        return {name: build(family, given) for name, family in self.families.items()}
+
+    def for_members(self) -> dict[str, Any]:
+        """Return what a member's constructor may ask for, by the name of its parameter."""
+        given = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {**given, "effects": self.categorical}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +135,8 @@ class RegionModels:
         Reason by segment, or by format for a baseline.
     sizes : dict of str to (int, int)
         Training rows and series, by segment, and rows and series of demand by format.
+    members : tuple of str
+        Names of the members, which are columns of ``holdout``.
     """
 
     ensembles: dict[str, Ensemble]
@@ -156,6 +144,7 @@ class RegionModels:
     holdout: pd.DataFrame
     skipped: dict[str, str] = field(default_factory=dict)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    members: tuple[str, ...] = MEMBERS
 
 
 def train_region(
@@ -197,16 +186,16 @@ def train_region(
     baselines = _fit_baselines(past)
     skipped = {name: "no known demand" for name in FORMATS if name not in baselines}
     sizes = _sizes(known, SEGMENT) | _sizes(past, FORMAT)
-    folds = _folds(known, cutoff, config)
+    folds, names = _folds(known, cutoff, config), tuple(config.families)
     if not folds:
         reason = _too_short(known, config)
         skipped |= dict.fromkeys(SEGMENTS, reason)
-        return RegionModels({}, baselines, _empty_holdout(), skipped, sizes)
+        return RegionModels({}, baselines, _empty_holdout(config), skipped, sizes, names)
     fitter = _Fitter(config, past)
     table = backtest(known, folds, fitter)
     ensembles = _final_ensembles(known, past, fitter.members(known), table, config)
     skipped |= {name: "no rows in the segment" for name in SEGMENTS if name not in ensembles}
-    return RegionModels(ensembles, baselines, _reported(table, config), skipped, sizes)
+    return RegionModels(ensembles, baselines, _reported(table, config), skipped, sizes, names)
 
 
 class _Fitter:
@@ -316,7 +305,7 @@ def _too_short(known: pd.DataFrame, config: TrainingConfig) -> str:
 
 def _weights(table: pd.DataFrame, segment: str, config: TrainingConfig) -> dict[str, float]:
     rows = table[(table[SEGMENT] == segment).to_numpy()]
-    return fit_weights(rows, rows[Y], MEMBERS, objective=config.objective)
+    return fit_weights(rows, rows[Y], tuple(config.families), objective=config.objective)
 
 
 def _final_ensembles(
@@ -350,10 +339,14 @@ def _reported(table: pd.DataFrame, config: TrainingConfig) -> pd.DataFrame:
         for segment, rows in table[table[CUTOFF] == cutoff].groupby(SEGMENT, observed=True):
             weights = _weights(earlier, str(segment), config)
             tables.append(rows.assign(**{ENSEMBLE: blend(rows, weights)}))
-    holdout = pd.concat(tables, ignore_index=True)[list(HOLDOUT_COLUMNS)]
+    holdout = pd.concat(tables, ignore_index=True)[_holdout_columns(config)]
     text = dict.fromkeys((FORMAT, VELOCITY, SEGMENT), "str")
     return holdout.astype(text).sort_values([WEEK, UNIQUE_ID, H], ignore_index=True)
 
 
-def _empty_holdout() -> pd.DataFrame:
-    return pd.DataFrame(columns=list(HOLDOUT_COLUMNS))
+def _empty_holdout(config: TrainingConfig) -> pd.DataFrame:
+    return pd.DataFrame(columns=_holdout_columns(config))
+
+
+def _holdout_columns(config: TrainingConfig) -> list[str]:
+    return [*KEPT, *config.families, ENSEMBLE, HISTORICAL_AVERAGE]

@@ -22,6 +22,7 @@ from forecast_platform.lineage.trace import find_training
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.featuring import make_features
 from forecast_platform.resources.lake import Lake, to_arrow, to_pandas
+from forecast_platform.resources.members import member_families
 from forecast_platform.resources.model_files import digest_of
 from forecast_platform.resources.model_settings import ModelSettings
 from forecast_platform.resources.packing import candidates_of
@@ -41,6 +42,7 @@ from forecast_platform.vocabulary import (
     EMBEDDING_NET,
     HISTORICAL_AVERAGE,
     LASSO,
+    OTHER_MEMBERS,
     SEGMENT,
     UNIQUE_ID,
     WEEK,
@@ -49,7 +51,7 @@ from forecast_platform.vocabulary import (
 )
 
 NUMBERS: Final = (Y_HAT, LASSO, EMBEDDING_NET, HISTORICAL_AVERAGE)
-WHO: Final = ("served_by", "model_name", "model_version", "cutoff")
+WHO: Final = (OTHER_MEMBERS, "served_by", "model_name", "model_version", "cutoff")
 KEY: Final = [WEEK, UNIQUE_ID, H]
 MAX_SHOWN: Final = 3
 
@@ -229,10 +231,11 @@ class _Reproducer:
         if own.empty:
             self._add(what, "the forecast is not among those made again", is_same=False)
             return
-        wrong = [name for name in columns if not _same_cell(own[name].iloc[0], found.row[name])]
+        then = dict.fromkeys(columns) | dict(found.row)  # older rows lack later columns
+        wrong = [name for name in columns if not _same_cell(own[name].iloc[0], then[name])]
         if wrong:
             shown = "; ".join(
-                f"{name} {own[name].iloc[0]}, recorded {found.row[name]}" for name in wrong
+                f"{name} {own[name].iloc[0]}, recorded {then[name]}" for name in wrong
             )
             self._add(what, shown, is_same=False)
             return
@@ -341,7 +344,7 @@ class _Reproducer:
         from forecast_platform.forecasting.models.files import load_model
 
         rows = features[features[SEGMENT] == self.result.found.row[SEGMENT]]
-        forecast = np.clip(load_model(files).predict(rows), 0, None)
+        forecast = np.clip(load_model(files, member_families()).predict(rows), 0, None)
         made = with_ids(self.key, rows.assign(**{Y_HAT: forecast}))
         self._compare_rows("forecast of the model trained again", made, (Y_HAT,))
 

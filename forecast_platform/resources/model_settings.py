@@ -6,6 +6,8 @@ A resource, so that every value can be changed for one run in the Launchpad.
 import dagster as dg
 from pydantic import Field
 
+from forecast_platform.vocabulary import MEMBERS
+
 
 class ModelSettings(dg.ConfigurableResource):
     """Training and forecasting parameters of one run."""
@@ -22,3 +24,8 @@ class ModelSettings(dg.ConfigurableResource):
     epochs: int = Field(default=4, ge=1, description="Passes of the net over its training rows.")
     seed: int = Field(default=0, ge=0, description="Seed of every random choice in training.")
     threads: int = Field(default=1, ge=1, description="Threads of one training.")
+    members: list[str] = Field(
+        default=list(MEMBERS),
+        min_length=1,
+        description="Members of the ensembles, by the names that the deployment has configured.",
+    )

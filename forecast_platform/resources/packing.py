@@ -3,12 +3,14 @@
 Nothing is trained or stored here. Segments name ensembles, formats name baselines.
 """
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from forecast_platform.partitions import RegionWeek
+from forecast_platform.resources.members import as_columns
 from forecast_platform.resources.registry import Candidate, RegisteredModel, model_name
 from forecast_platform.schemas.models import HISTORY_TOO_SHORT, NO_ROWS, TRAINED
 from forecast_platform.vocabulary import (
@@ -17,6 +19,7 @@ from forecast_platform.vocabulary import (
     FORMATS,
     HISTORICAL_AVERAGE,
     LASSO,
+    MEMBERS,
     VELOCITIES,
     WEEK,
 )
@@ -96,6 +99,7 @@ def _origin(region: str, form: str, velocity: str | None) -> dict[str, Any]:
 def _result(models: "RegionModels", segment: str, found: RegisteredModel | None) -> dict[str, Any]:
     ensemble = models.ensembles.get(segment)
     weights = ensemble.weights_ if ensemble is not None else {}
+    others = {name: weight for name, weight in weights.items() if name not in MEMBERS}
     reason = models.skipped.get(segment)
     n_rows, n_series = models.sizes.get(segment, (0, 0))
     return {
@@ -107,6 +111,7 @@ def _result(models: "RegionModels", segment: str, found: RegisteredModel | None)
         "artifact_uri": found and found.artifact_uri,
         "weight_lasso": weights.get(LASSO),
         "weight_embedding_net": weights.get(EMBEDDING_NET),
+        "other_weights": json.dumps(others) if others else None,
         "status": TRAINED if found else HISTORY_TOO_SHORT if n_rows else NO_ROWS,
         "reason": None if found else reason,
     }
@@ -115,4 +120,5 @@ def _result(models: "RegionModels", segment: str, found: RegisteredModel | None)
 def holdout_of(key: RegionWeek, models: "RegionModels") -> pd.DataFrame:
     """Keep the week of a held-out forecast apart from the week whose models it validates."""
     held_out = models.holdout.rename(columns={WEEK: ORIGIN})
-    return held_out.assign(region=key.region, week=key.week)
+    members = as_columns(held_out[list(models.members)])
+    return held_out.assign(region=key.region, week=key.week, **members)

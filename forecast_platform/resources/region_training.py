@@ -13,6 +13,7 @@ import pandas as pd
 from forecast_platform.errors import TableMissing
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.demand import DemandHistory, read_demand_history
+from forecast_platform.resources.members import member_families
 from forecast_platform.resources.model_settings import ModelSettings
 from forecast_platform.resources.snapshot import Snapshot
 from forecast_platform.vocabulary import FORMAT, STORE_ID
@@ -71,6 +72,7 @@ def train_at(key: RegionWeek, inputs: TrainingInputs, settings: ModelSettings) -
         seed=settings.seed,
         threads=settings.threads,
         min_history_weeks=settings.min_history_weeks,
+        families=member_families(settings.members),
     )
     return train_region(frame, demand, cutoff=key.week, config=config)
 

@@ -13,13 +13,12 @@ import numpy as np
 import pandas as pd
 
 from forecast_platform.errors import CorruptModel, NoChampion, RegistryError
+from forecast_platform.resources.members import as_columns, member_families
 from forecast_platform.resources.registry import Registry, model_name
 from forecast_platform.schemas.forecasts import CHAMPION
 from forecast_platform.vocabulary import (
-    EMBEDDING_NET,
     FORMAT,
     HISTORICAL_AVERAGE,
-    LASSO,
     SEGMENT,
     VELOCITY,
     Y_HAT,
@@ -70,15 +69,16 @@ class Server:
         name = model_name(self.region, form, velocity)
         baseline = self._baseline(form)
         average = _checked(baseline.model.predict(rows), baseline.name)
-        made = rows.assign(**{Y_HAT: average, HISTORICAL_AVERAGE: average, LASSO: np.nan})
-        made = made.assign(**{EMBEDDING_NET: np.nan, **_origin(baseline, HISTORICAL_AVERAGE)})
+        nobody = as_columns(pd.DataFrame(index=rows.index))
+        made = rows.assign(**{Y_HAT: average, HISTORICAL_AVERAGE: average, **nobody})
+        made = made.assign(**_origin(baseline, HISTORICAL_AVERAGE))
         try:
             champion = self._load(name)
             members = champion.model.predict_members(rows)
             forecast = _checked(champion.model.combine(members), champion.name)
         except RegistryError as error:
             return made.assign(failover_reason=str(error))
-        served = {Y_HAT: forecast, **members, **_origin(champion, CHAMPION)}
+        served = {Y_HAT: forecast, **as_columns(members), **_origin(champion, CHAMPION)}
         return made.assign(**served, failover_reason=None)
 
     def _baseline(self, form: str) -> ServingModel:
@@ -117,7 +117,7 @@ def load_registered(registry: Registry, artifact_uri: str, digest: str) -> Any:
 
     files = registry.fetch(artifact_uri, digest)
     try:
-        return load_model(files)
+        return load_model(files, member_families())
     except CorruptModelFiles as error:
         raise CorruptModel(f"{artifact_uri}: {error}") from error
 

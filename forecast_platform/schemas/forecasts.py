@@ -40,6 +40,9 @@ class Forecasts(pa.DataFrameModel):
     embedding_net: Series[float] = pa.Field(
         ge=0, nullable=True, description="Forecast of the net member [units]"
     )
+    other_members: Series[str] = pa.Field(
+        nullable=True, description="Forecasts of further members, as JSON by name [units]"
+    )
     historical_average: Series[float] = pa.Field(
         ge=0, description="Forecast of the baseline [units]"
     )

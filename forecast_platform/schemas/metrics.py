@@ -7,16 +7,8 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
-from forecast_platform.vocabulary import (
-    EMBEDDING_NET,
-    ENSEMBLE,
-    FORMATS,
-    HISTORICAL_AVERAGE,
-    LASSO,
-    VELOCITIES,
-)
+from forecast_platform.vocabulary import FORMATS, VELOCITIES
 
-MODELS = (ENSEMBLE, LASSO, EMBEDDING_NET, HISTORICAL_AVERAGE)
 ALL = "all"
 """Segment of the scores over all rows of a region."""
 
@@ -34,8 +26,15 @@ class HoldoutForecasts(pa.DataFrameModel):
     velocity: Series[str] = pa.Field(isin=VELOCITIES, description="Velocity of the product")
     segment: Series[str] = pa.Field(description="<format>_<velocity>")
     y: Series[float] = pa.Field(ge=0, description="Actual demand, net of returns [units]")
-    lasso: Series[float] = pa.Field(ge=0, description="Forecast of the LASSO member [units]")
-    embedding_net: Series[float] = pa.Field(ge=0, description="Forecast of the net [units]")
+    lasso: Series[float] = pa.Field(
+        ge=0, nullable=True, description="Forecast of the LASSO member [units]"
+    )
+    embedding_net: Series[float] = pa.Field(
+        ge=0, nullable=True, description="Forecast of the net [units]"
+    )
+    other_members: Series[str] = pa.Field(
+        nullable=True, description="Forecasts of further members, as JSON by name [units]"
+    )
     ensemble: Series[float] = pa.Field(ge=0, description="Forecast of the ensemble [units]")
     historical_average: Series[float] = pa.Field(
         ge=0, description="Forecast of the historical average [units]"
@@ -60,7 +59,9 @@ class ValidationMetrics(pa.DataFrameModel):
     velocity: Series[str] = pa.Field(
         isin=VELOCITIES, nullable=True, description="Velocity of the products"
     )
-    model: Series[str] = pa.Field(isin=MODELS, description="Member, ensemble or baseline")
+    model: Series[str] = pa.Field(
+        str_matches=r"^[a-z][a-z0-9_]*$", description="Member, ensemble or baseline"
+    )
     mape: Series[float] = pa.Field(
         ge=0, nullable=True, description="Mean |y - y_hat| / y over rows with y > 0 [fraction]"
     )

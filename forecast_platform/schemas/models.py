@@ -69,6 +69,9 @@ class TrainedEnsembles(pa.DataFrameModel):
     weight_embedding_net: Series[float] = pa.Field(
         ge=0, le=1, nullable=True, description="Weight of the embedding net in the ensemble"
     )
+    other_weights: Series[str] = pa.Field(
+        nullable=True, description="Weights of further members, as JSON by name"
+    )
     train_seconds: Series[float] = pa.Field(
         ge=0, description="Duration of the training of the whole region [seconds]"
     )

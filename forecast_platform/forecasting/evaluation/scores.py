@@ -7,20 +7,18 @@ import pandas as pd
 
 from forecast_platform.forecasting.evaluation.metrics import score
 from forecast_platform.vocabulary import (
-    EMBEDDING_NET,
     ENSEMBLE,
     FORMAT,
     HISTORICAL_AVERAGE,
-    LASSO,
+    MEMBERS,
     SEGMENT,
     VELOCITY,
 )
 
-MODELS = (ENSEMBLE, LASSO, EMBEDDING_NET, HISTORICAL_AVERAGE)
 ALL = "all"
 
 
-def score_by_segment(holdout: pd.DataFrame) -> pd.DataFrame:
+def score_by_segment(holdout: pd.DataFrame, members: tuple[str, ...] = MEMBERS) -> pd.DataFrame:
     """Score every model on the same rows: each segment, each format, and all.
 
     Parameters
@@ -28,6 +26,8 @@ def score_by_segment(holdout: pd.DataFrame) -> pd.DataFrame:
     holdout : pandas.DataFrame
         Held-out rows with ``segment``, ``format``, ``velocity``, ``y`` and one column of
         forecasts per model [units].
+    members : tuple of str, default=("lasso", "embedding_net")
+        Members of the ensemble that have a column.
 
     Returns
     -------
@@ -35,9 +35,10 @@ def score_by_segment(holdout: pd.DataFrame) -> pd.DataFrame:
         One row per group and model: ``segment``, ``format``, ``velocity``, ``model`` and the
         metrics. Without held-out rows it has none.
     """
-    by_segment = score(holdout, MODELS, by=[SEGMENT, FORMAT, VELOCITY])
-    by_format = score(holdout, MODELS, by=[FORMAT])
-    everything = score(holdout, MODELS) if len(holdout) else by_format
+    models = (ENSEMBLE, *members, HISTORICAL_AVERAGE)
+    by_segment = score(holdout, models, by=[SEGMENT, FORMAT, VELOCITY])
+    by_format = score(holdout, models, by=[FORMAT])
+    everything = score(holdout, models) if len(holdout) else by_format
     tables = [
         by_segment,
         by_format.assign(**{SEGMENT: by_format[FORMAT], VELOCITY: None}),

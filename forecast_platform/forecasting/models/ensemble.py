@@ -20,10 +20,9 @@ from forecast_platform.forecasting.models.base import (
     taken,
 )
 from forecast_platform.forecasting.models.baseline import looked_up, read_table
-from forecast_platform.forecasting.models.embedding_net import EmbeddingNetForecaster
-from forecast_platform.forecasting.models.lasso import LassoForecaster
+from forecast_platform.forecasting.models.families import BUILT_IN, Families
 from forecast_platform.forecasting.models.objective import Objective
-from forecast_platform.vocabulary import EMBEDDING_NET, LASSO, PRODUCT_ID, UNIQUE_ID
+from forecast_platform.vocabulary import PRODUCT_ID, UNIQUE_ID
 
 SHRINKAGE = 0.3
 """Share of a fitted weight's distance from equal weights that is kept: on the orange-juice data,
@@ -33,12 +32,6 @@ MAX_REGRET = 0.05
 """If shrinking costs more than this share of the held-out error, the fitted weights are kept."""
 
 STEP = 0.05
-
-MEMBER_TYPES: dict[str, type[LassoForecaster] | type[EmbeddingNetForecaster]] = {
-    LASSO: LassoForecaster,
-    EMBEDDING_NET: EmbeddingNetForecaster,
-}
-"""Families that an ensemble's files may hold, by the name of the member."""
 
 
 class Ensemble(Estimator):
@@ -149,13 +142,24 @@ class Ensemble(Estimator):
         return values, arrays
 
     @classmethod
-    def from_state(cls, values: Any, arrays: Mapping[str, NDArray[Any]], prefix: str) -> Self:
-        """Read back what `to_state` gave, the arrays under ``prefix``."""
-        unknown = sorted(values["members"].keys() - MEMBER_TYPES.keys())
+    def from_state(
+        cls,
+        values: Any,
+        arrays: Mapping[str, NDArray[Any]],
+        prefix: str,
+        families: Families = BUILT_IN,
+    ) -> Self:
+        """Read back what `to_state` gave, the arrays under ``prefix``.
+
+        A member is read by the class that ``families`` has for its name; one without is refused.
+        """
+        unknown = sorted(values["members"].keys() - families.keys())
         if unknown:
-            raise CorruptModelFiles(f"unknown members: {', '.join(unknown)}")
+            raise CorruptModelFiles(
+                f"unknown members: {', '.join(unknown)}; configured are {', '.join(families)}"
+            )
         members = {
-            name: MEMBER_TYPES[name].from_state(state, arrays, f"{prefix}{name}/")
+            name: families[name].from_state(state, arrays, f"{prefix}{name}/")
             for name, state in values["members"].items()
         }
         weights = {name: float(weight) for name, weight in values["weights"].items()}

@@ -18,6 +18,7 @@ from forecast_platform.forecasting.models.base import CorruptModelFiles
 from forecast_platform.forecasting.models.baseline import HistoricalAverage
 from forecast_platform.forecasting.models.embedding_net import EmbeddingNetForecaster
 from forecast_platform.forecasting.models.ensemble import Ensemble
+from forecast_platform.forecasting.models.families import BUILT_IN, Families
 from forecast_platform.forecasting.models.lasso import LassoForecaster
 
 Model = Ensemble | HistoricalAverage | LassoForecaster | EmbeddingNetForecaster
@@ -51,8 +52,15 @@ def to_files(model: Model) -> dict[str, bytes]:
     return {MODEL_FILE: _encoded(document), ARRAYS_FILE: stored}
 
 
-def load_model(files: Mapping[str, bytes]) -> Model:
+def load_model(files: Mapping[str, bytes], families: Families = BUILT_IN) -> Model:
     """Build a model from its files; its forecasts equal the written model's to the last bit.
+
+    Parameters
+    ----------
+    files : mapping of str to bytes
+    families : mapping of str to type
+        Classes of an ensemble's members by name. The files name members only; what is not here is
+        refused.
 
     Raises
     ------
@@ -65,6 +73,8 @@ def load_model(files: Mapping[str, bytes]) -> Model:
     if family is None:
         raise CorruptModelFiles(f"unknown kind of model: {body.get('kind')!r}")
     try:
+        if family is Ensemble:
+            return Ensemble.from_state(body["state"], arrays, "", families)
         return family.from_state(body["state"], arrays, "")
     except CorruptModelFiles:
         raise

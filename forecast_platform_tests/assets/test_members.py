@@ -1,0 +1,162 @@
+"""A third member by one line of configuration, through the assets."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast_platform.assets.forecasts import forecasts
+from forecast_platform.errors import BadMember
+from forecast_platform.forecasting.models.base import CorruptModelFiles
+from forecast_platform.forecasting.models.files import load_model
+from forecast_platform.partitions import RegionWeek
+from forecast_platform.resources.members import _imported, member_families
+from forecast_platform.resources.model_settings import ModelSettings
+from forecast_platform.schemas.forecasts import Forecasts
+from forecast_platform.schemas.metrics import HoldoutForecasts, ValidationMetrics
+from forecast_platform.schemas.models import TrainedEnsembles
+from forecast_platform.settings import PROJECT_ROOT, get_settings
+from forecast_platform_tests.assets.conftest import MODEL_ASSETS, REGION, WEEKS, World
+
+KEY = RegionWeek(REGION, WEEKS[-1])
+NAME = "demand-north-large-fast"
+EXAMPLE = PROJECT_ROOT / "examples" / "lightgbm_member"
+VARIABLE = "FORECAST_PLATFORM_MEMBERS"
+
+
+@pytest.fixture
+def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Members are configured by the environment, which a process reads once."""
+    monkeypatch.syspath_prepend(str(EXAMPLE))
+    yield monkeypatch
+    monkeypatch.undo()
+    get_settings.cache_clear()
+    _imported.cache_clear()
+
+
+def use(configure: pytest.MonkeyPatch, members: dict[str, str | None]) -> list[str]:
+    configure.setenv(VARIABLE, json.dumps(members))
+    get_settings.cache_clear()
+    return list(get_settings().member_paths)
+
+
+@pytest.fixture
+def three(featured: World, configure: pytest.MonkeyPatch) -> World:
+    names = use(configure, {"lightgbm": "lightgbm_member:LightGBMForecaster"})
+    featured.settings = ModelSettings(epochs=2, members=names)
+    featured.make(MODEL_ASSETS, KEY)
+    return featured
+
+
+def test_lightgbm_is_trained_weighed_scored_and_served_by_one_line(
+    three: World, configure: pytest.MonkeyPatch
+):
+    trained = three.rows("trained_ensembles", KEY)
+    TrainedEnsembles.validate(trained, lazy=True)
+    ensembles = trained[trained["kind"] == "ensemble"]
+    others = pd.DataFrame([json.loads(text) for text in ensembles["other_weights"]])
+    assert list(others) == ["lightgbm"]
+    assert others["lightgbm"].max() > 0
+    built_in = ensembles["weight_lasso"] + ensembles["weight_embedding_net"]
+    np.testing.assert_allclose(built_in.to_numpy() + others["lightgbm"], 1)
+
+    holdout = three.rows("holdout_forecasts", KEY)
+    HoldoutForecasts.validate(holdout, lazy=True)
+    metrics = three.rows("validation_metrics", KEY)
+    ValidationMetrics.validate(metrics, lazy=True)
+    members = {"ensemble", "lasso", "embedding_net", "lightgbm", "historical_average"}
+    assert set(metrics["model"]) == members
+    scored = metrics[(metrics["segment"] == "all") & (metrics["model"] == "lightgbm")]
+    told = [json.loads(text)["lightgbm"] for text in holdout["other_members"]]
+    sold = holdout["y"].to_numpy()
+    error = np.abs(np.array(told) - sold)[sold > 0] / sold[sold > 0]
+    assert scored["mape"].iloc[0] == pytest.approx(error.mean())
+
+    served = three.rows("forecasts", KEY)
+    Forecasts.validate(served, lazy=True)
+    champion = served[served["served_by"] == "champion"].iloc[0]
+    weights = trained.set_index("segment").loc[champion["segment"]]
+    logs = (
+        weights["weight_lasso"] * np.log1p(champion["lasso"])
+        + weights["weight_embedding_net"] * np.log1p(champion["embedding_net"])
+        + json.loads(weights["other_weights"])["lightgbm"]
+        * np.log1p(json.loads(champion["other_members"])["lightgbm"])
+    )
+    assert champion["y_hat"] == pytest.approx(np.expm1(logs))
+
+    # a member that is no longer configured is not imported because a file names it
+    use(configure, {})
+    files = three.registry.load_files(NAME, 1)
+    with pytest.raises(CorruptModelFiles, match="unknown members: lightgbm"):
+        load_model(files, member_families())
+    three.make([forecasts], KEY)
+    rows = three.rows("forecasts", KEY)
+    assert set(rows["served_by"]) == {"historical_average"}
+    fast = rows[rows["segment"] == champion["segment"]]
+    assert fast["failover_reason"].str.contains("unknown members: lightgbm").all()
+
+
+def test_a_built_in_member_can_be_left_out(featured: World, configure: pytest.MonkeyPatch):
+    names = use(configure, {"embedding_net": None})
+    featured.settings = ModelSettings(members=names)
+
+    featured.make(MODEL_ASSETS, KEY)
+
+    trained = featured.rows("trained_ensembles", KEY)
+    ensembles = trained[trained["kind"] == "ensemble"]
+    assert (ensembles["weight_lasso"] == 1).all()
+    assert ensembles["weight_embedding_net"].isna().all()
+    models = set(featured.rows("validation_metrics", KEY)["model"])
+    assert models == {"ensemble", "lasso", "historical_average"}
+    rows = featured.rows("forecasts", KEY)
+    Forecasts.validate(rows, lazy=True)
+    served = rows[rows["served_by"] == "champion"]
+    assert len(served)
+    np.testing.assert_allclose(served["y_hat"], served["lasso"])
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        pytest.param("no_such_module:X", "no_such_module cannot be imported", id="module"),
+        pytest.param("lightgbm_member:Booster", "it has .*LightGBMForecaster", id="class"),
+        pytest.param("pandas:DataFrame", "lacks .*fit.*to_state", id="methods"),
+        pytest.param("pandas:concat", "must be a class", id="function"),
+    ],
+)
+def test_a_member_that_cannot_be_used_is_told_what_is_wrong(
+    path: str, told: str, configure: pytest.MonkeyPatch
+):
+    use(configure, {"mine": path})
+
+    with pytest.raises(BadMember, match=told):
+        member_families()
+
+
+def test_a_name_that_is_not_configured_is_refused_with_those_that_are():
+    with pytest.raises(BadMember, match="no member is named gbm; configured are lasso, embed"):
+        member_families(["gbm"])
+
+
+def test_the_example_says_the_line_that_is_tested():
+    [line] = [
+        line
+        for line in Path(EXAMPLE / "README.md").read_text(encoding="utf-8").splitlines()
+        if VARIABLE in line
+    ]
+
+    assert "'" + json.dumps({"lightgbm": "lightgbm_member:LightGBMForecaster"}) + "'" in line
+
+
+def test_an_older_table_without_the_column_is_scored(forecast: World):
+    from forecast_platform.resources.members import with_members_apart
+
+    holdout = forecast.rows("holdout_forecasts", KEY).drop(columns="other_members")
+
+    apart, members = with_members_apart(holdout)
+
+    assert members == ("lasso", "embedding_net")
+    pd.testing.assert_frame_equal(apart, holdout)
