@@ -26,7 +26,7 @@ from forecast_platform.schemas.tables import as_table
     deps=list(MARTS.values()),
     kinds={"pandas", "deltalake"},
     owners=["team:forecasting"],
-    code_version="1",
+    code_version="2",
     metadata=column_schema(DemandFeatures),
 )
 def demand_features(

@@ -255,6 +255,82 @@ def similar_weeks(learnt: Learnt, plans: Plans, unique_id: str, h: int) -> dict[
     return means | {"kernel_weight": math.log1p(sums["narrow"][1])}
 
 
+def relative_prices(
+    plans: Plans, unique_id: str, rivals: Sequence[str], cutoff: pd.Timestamp, h: int
+) -> dict[str, float]:
+    """Return the planned price beside the rivals'; every series has a price or a regular one."""
+
+    def log_price(name: str) -> float:
+        price = plan_of(plans, name, cutoff, h)[0]
+        return math.log(regular_price(plans, name, cutoff) if math.isnan(price) else price)
+
+    own, others = log_price(unique_id), [log_price(r) for r in rivals if r != unique_id]
+    if not others:
+        return {"relative_price": 0.0, "relative_price_lowest": 0.0, "price_rank": 0.0}
+    return {
+        "relative_price": own - sum(others) / len(others),
+        "relative_price_lowest": own - min(others),
+        "price_rank": sum(other < own for other in others) / len(others),
+    }
+
+
+def like_prices(
+    learnt: Learnt, history: History, plans: Plans, unique_id: str, h: int
+) -> dict[str, float]:
+    """Return the mean demand of past weeks, weighted by age and likeness of price and plan."""
+    cutoff = learnt.cutoff
+    usual = regular_price(plans, unique_id, cutoff)
+
+    def point(known: pd.Timestamp, ahead: int) -> np.ndarray:
+        price, feature, display = plan_of(plans, unique_id, known, ahead)
+        log_price = math.log(usual if math.isnan(price) else price)
+        return np.array([log_price / 0.1, feature / 0.5, display / 0.5])
+
+    demand = demand_of(history, unique_id, cutoff)
+    base, wanted = ewma([math.log1p(y) for y in demand.values()]), point(cutoff, h)
+    state = np.array(state_at(plans, unique_id, cutoff, cutoff + pd.Timedelta(weeks=h))) / UNITS
+    prior = learnt.now(unique_id) - base + float(learnt.own[unique_id] @ state)
+    sums = {name: [0.5 * prior, 0.5] for name in ("sharp", "narrow", "broad")}
+    for week, y in demand.items():
+        age = (cutoff - week).days // 7
+        if age < 78:
+            distance = float(((point(week, 0) - wanted) ** 2).sum())
+            alike = {
+                "sharp": 1 / (1 + 16 * distance) ** 2,
+                "narrow": 1 / (1 + 4 * distance) ** 2,
+                "broad": 1 / (1 + distance),
+            }
+            for name, likeness in alike.items():
+                sums[name][0] += math.exp(-age / 40) * likeness * (math.log1p(y) - base)
+                sums[name][1] += math.exp(-age / 40) * likeness
+    return {f"like_price_{name}": total / weight for name, (total, weight) in sums.items()}
+
+
+def chain(learnt: Learnt, plans: Plans, members: Sequence[str], h: int) -> dict[str, float]:
+    """Return the mean plan of a product over its series, and what it sold in weeks like it."""
+    cutoff = learnt.cutoff
+    ds = cutoff + pd.Timedelta(weeks=h)
+    states = {name: np.array(state_at(plans, name, cutoff, ds)) for name in members}
+    wanted = np.mean(list(states.values()), axis=0)
+    prior = float(np.mean([learnt.own[name] @ (states[name] / UNITS) for name in members]))
+    sums = {"narrow": [0.5 * prior, 0.5], "broad": [0.5 * prior, 0.5]}
+    for age in range(52):
+        week = cutoff - pd.Timedelta(weeks=age)
+        sold = [name for name in members if week in learnt.surprise[name]]
+        if not sold:
+            continue
+        state = np.mean([state_at(plans, name, week, week) for name in sold], axis=0)
+        surprise = float(np.mean([learnt.surprise[name][week] for name in sold]))
+        distance = float((((state - wanted) / KERNEL_UNITS) ** 2).sum())
+        likeness = {"narrow": 1 / (1 + 4 * distance) ** 2, "broad": 1 / (1 + distance)}
+        for name, alike in likeness.items():
+            sums[name][0] += math.exp(-age / 26) * alike * surprise
+            sums[name][1] += math.exp(-age / 26) * alike
+    means = {f"kernel_chain_{name}": total / weight for name, (total, weight) in sums.items()}
+    names = ("chain_discount", "chain_feature", "chain_display")
+    return means | dict(zip(names, wanted.tolist(), strict=True))
+
+
 def _product_lifts(
     grams: Mapping[str, np.ndarray],
     moments: Mapping[str, np.ndarray],

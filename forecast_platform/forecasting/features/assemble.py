@@ -17,6 +17,7 @@ from forecast_platform.forecasting.features.calendar import (
     season_of,
     week_of_year,
 )
+from forecast_platform.forecasting.features.chain import chain_at
 from forecast_platform.forecasting.features.demand import levels_at, strength_at, year_ago_at
 from forecast_platform.forecasting.features.history import History
 from forecast_platform.forecasting.features.panel import (
@@ -28,6 +29,7 @@ from forecast_platform.forecasting.features.panel import (
     monday,
     week_numbers,
 )
+from forecast_platform.forecasting.features.prices import PastPrices, relative_prices_at
 from forecast_platform.forecasting.features.promotions import (
     Plan,
     competition_at,
@@ -236,6 +238,7 @@ class _Cutoff:
         self._weather = builder.weather.at(t, builder.horizon, master.zip[panel.store])
         self._pauses = pauses_at(t, builder.horizon, self._plan, learnt)
         self._similar = similar_at(t, self._plan, panel, learnt)
+        self._past_prices = PastPrices.at(t, panel, learnt)
         self._event_lifts = learnt.event_lifts()
         n_categories = len(builder.masters.categories) + 1
         self._shelf = panel.store * n_categories + master.category[panel.product] + 1
@@ -263,6 +266,11 @@ class _Cutoff:
         numbers |= lifts | similar_weeks_at(h, self._similar, lifts)
         numbers |= plan_at(h, self._plan, self._panel, self._learnt)
         numbers |= competition_at(h, self._plan, self._shelf, alive)
+        log_price = numbers["log_price"]
+        numbers |= relative_prices_at(log_price, self._shelf, alive)
+        prior = numbers["expected_promo"]
+        numbers |= self._past_prices.like(h, self._plan, log_price, prior)
+        numbers |= chain_at(self._t, self._plan.state(h), lifts["lift_own"], self._learnt, alive)
         numbers |= year_ago_at(self._t, h, self._panel, self._learnt)
         numbers |= self._weather[h - 1] | season_of(self._week + h)
         numbers |= {"weeks_since_promo": self._pauses[h - 1], "weeks_ahead": float(h)}

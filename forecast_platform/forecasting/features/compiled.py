@@ -225,3 +225,33 @@ def similar_weeks(recent, decay, column, wanted, out):  # pragma: no cover
             i, j, k = wanted[h, 0, s], wanted[h, 1, s], wanted[h, 2, s]
             a, b, c, d = _kernel_sums(recent[column[s]], decay, i, j, k)
             out[h, 0, s], out[h, 1, s], out[h, 2, s], out[h, 3, s] = a, b, c, d
+
+
+@numba.njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def like_prices(past, weight, wanted, out):  # pragma: no cover
+    """Sum past weeks by how like their price, feature and display are to the wanted ones.
+
+    ``past`` is (4, weeks, series): the three parts of a week in units of their own, and its demand;
+    ``weight`` (weeks, series) is 0 where there is none. ``wanted`` is (3, series). Written to
+    ``out`` (6, series): total and weight of the sharp, the narrow and the broad kernel.
+    """
+    one, four, sixteen = np.float32(1), np.float32(4), np.float32(16)
+    out[:] = 0
+    for week in range(weight.shape[0]):
+        for s in range(weight.shape[1]):
+            p, q = past[0, week, s] - wanted[0, s], past[1, week, s] - wanted[1, s]
+            r = past[2, week, s] - wanted[2, s]
+            distance = p * p + q * q + r * r
+            sharp, narrow = one / (one + sixteen * distance), one / (one + four * distance)
+            age, demand = weight[week, s], past[3, week, s]
+            sharp, narrow, broad = (
+                sharp * sharp * age,
+                narrow * narrow * age,
+                age / (one + distance),
+            )
+            out[0, s] += sharp * demand
+            out[1, s] += sharp
+            out[2, s] += narrow * demand
+            out[3, s] += narrow
+            out[4, s] += broad * demand
+            out[5, s] += broad

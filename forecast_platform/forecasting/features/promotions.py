@@ -81,7 +81,7 @@ def plan_at(h: int, plan: Plan, panel: Panel, learnt: Response) -> dict[str, Flo
     discount, feature, display = plan.discount[row], plan.feature[row], plan.display[row]
     missing = ~(plan.price[row] > 0)
     return {
-        "log_price": _log_price(np.where(missing, learnt.regular, plan.price[row]), panel),
+        "log_price": log_price_of(np.where(missing, learnt.regular, plan.price[row]), panel),
         "price_missing": missing,
         "discount": discount,
         "discount_squared": discount**2,
@@ -96,8 +96,8 @@ def plan_at(h: int, plan: Plan, panel: Panel, learnt: Response) -> dict[str, Flo
     }
 
 
-def _log_price(price: Floats, panel: Panel) -> Floats:
-    """Take the mean of the product where a series has no price, 0 where that has none."""
+def log_price_of(price: Floats, panel: Panel) -> Floats:
+    """Return the log, the product's mean where a series has no price, 0 where that has none."""
     known = price > 0
     log_price = np.log(price, out=np.full(len(price), np.nan), where=known)
     of_product = mean_by(panel.product, log_price, len(panel.products))
@@ -164,9 +164,7 @@ def similar_at(t: int, plan: Plan, panel: Panel, learnt: Response) -> Similar:
     ahead = slice(PAST + 1, None)
     states = state_of(plan.discount[ahead], plan.feature[ahead], plan.display[ahead])
     wanted = in_kernel_units(np.ascontiguousarray(states.swapaxes(0, 1)))
-    decay = np.zeros(compiled.SLOTS, np.float32)
-    weeks = np.arange(max(0, t - KERNEL_WEEKS + 1), t + 1)
-    decay[weeks % KERNEL_WEEKS] = np.exp((weeks - t) / np.float32(KERNEL_DECAY))
+    decay = decay_of_slots(t)
     own, product = np.empty((2, len(wanted), 4, panel.n_series), np.float32)
     compiled.similar_weeks(learnt.recent, decay, np.arange(panel.n_series), wanted, own)
     compiled.similar_weeks(learnt.recent_of_product, decay, panel.product, wanted, product)
@@ -177,12 +175,21 @@ def similar_weeks_at(h: int, similar: Similar, lifts: dict[str, Floats]) -> dict
     """Return what similar weeks of the series and of its product had over their level [log]."""
     own, product = similar.own[h - 1], similar.product[h - 1]
     return {
-        "kernel_narrow": _shrunk(own[0], own[1], lifts["lift_own"]),
-        "kernel_broad": _shrunk(own[2], own[3], lifts["lift_own"]),
-        "kernel_product": _shrunk(product[0], product[1], lifts["lift_product"]),
+        "kernel_narrow": shrunk(own[0], own[1], lifts["lift_own"]),
+        "kernel_broad": shrunk(own[2], own[3], lifts["lift_own"]),
+        "kernel_product": shrunk(product[0], product[1], lifts["lift_product"]),
         "kernel_weight": np.log1p(own[1]),
     }
 
 
-def _shrunk(total: Floats, weight: Floats, prior: Floats) -> Floats:
+def decay_of_slots(t: int) -> Floats:
+    """Return how much each slot of the recent weeks counts at week ``t``, by its age."""
+    decay = np.zeros(compiled.SLOTS, np.float32)
+    weeks = np.arange(max(0, t - KERNEL_WEEKS + 1), t + 1)
+    decay[weeks % KERNEL_WEEKS] = np.exp((weeks - t) / np.float32(KERNEL_DECAY))
+    return decay
+
+
+def shrunk(total: Floats, weight: Floats, prior: Floats) -> Floats:
+    """Return the mean of weeks of this total and weight, with pseudo weeks at the prior."""
     return (total + KERNEL_ROWS * prior) / (weight + KERNEL_ROWS)

@@ -99,6 +99,28 @@ def max_of_others(group: Ints, values: Floats) -> Floats:
     return out
 
 
+def share_below(group: Ints, values: Floats, counted: Bools) -> Floats:
+    """Return for each row the share of the other counted rows of its group that are smaller.
+
+    Examples
+    --------
+    >>> every = np.ones(4, bool)
+    >>> share_below(np.array([0, 0, 0, 1]), np.array([5.0, 1, 5, 9]), every).tolist()
+    [0.5, 0.0, 0.5, 0.0]
+    """
+    others = np.bincount(group, counted)[group] - counted
+    ranked = np.where(counted, values, np.inf)
+    order = np.lexsort((ranked, group))
+    groups, ordered = group[order], ranked[order]
+    position = np.arange(len(order))
+    new_group = np.append(True, groups[1:] != groups[:-1])
+    new_value = new_group | np.append(True, ordered[1:] != ordered[:-1])
+    first_alike = np.maximum.accumulate(np.where(new_value, position, 0))
+    smaller = np.empty(len(order))
+    smaller[order] = first_alike - np.maximum.accumulate(np.where(new_group, position, 0))
+    return np.where(counted & (others > 0), smaller / np.maximum(others, 1), 0.0)
+
+
 def ridge(gram: Floats, moment: Floats, prior: Floats, column: Ints, penalty: float) -> Floats:
     """Solve many 3 x 3 ridge regressions, each of which shrinks to a column of ``prior``.
 

@@ -123,6 +123,7 @@ def test_features_of_demand_and_plans_equal_the_oracle(cutoff: pd.Timestamp) -> 
         wanted |= oracle.plan(plans, row.unique_id, cutoff, row.h)
         others = [f"{row.store_id}/{product}" for product in rivals[row.category]]
         wanted |= oracle.competition(plans, row.unique_id, others, cutoff, row.h)
+        wanted |= oracle.relative_prices(plans, row.unique_id, others, cutoff, row.h)
         assert {name: getattr(row, name) for name in wanted} == pytest.approx(wanted, abs=2e-5)
 
 
@@ -145,6 +146,9 @@ def test_learnt_levels_and_lifts_equal_the_oracle() -> None:
         }
         wanted |= oracle.promotion_history(learnt, plans, row.unique_id)
         wanted |= oracle.similar_weeks(learnt, plans, row.unique_id, row.h)
+        wanted |= oracle.like_prices(learnt, history, plans, row.unique_id, row.h)
+        members = table.loc[table["product_id"] == row.product_id, "unique_id"].unique()
+        wanted |= oracle.chain(learnt, plans, members, row.h)
         assert {name: getattr(row, name) for name in wanted} == pytest.approx(wanted, abs=1e-4)
 
 
@@ -205,7 +209,7 @@ def test_a_planted_promotion_is_expected_to_lift() -> None:
 
     assert rows.loc[promoted, "lift_own"].mean() > 0.4
     assert rows.loc[~promoted & (rows["discount"] == 0), "lift_own"].abs().max() < 0.05
-    for name in ("expected_promo", "kernel_narrow", "kernel_product"):
+    for name in ("expected_promo", "kernel_narrow", "kernel_product", "like_price_narrow"):
         assert np.corrcoef(rows[name], truth)[0, 1] > 0.75, name
 
 
