@@ -9,6 +9,7 @@ import dagster as dg
 
 from forecast_platform import assets, checks
 from forecast_platform.automation.alerts import build_alert_sensor
+from forecast_platform.automation.decisions import decide_on_models
 from forecast_platform.automation.jobs import jobs
 from forecast_platform.automation.maintenance import build_maintenance_schedule, lake_maintenance
 from forecast_platform.automation.schedules import build_weekly_forecast_schedule
@@ -18,6 +19,7 @@ from forecast_platform.resources.as_of import LandingAsOf, build_lake
 from forecast_platform.resources.conditioning import Conditioning
 from forecast_platform.resources.io_manager import LakeIOManager
 from forecast_platform.resources.landing import Landing
+from forecast_platform.resources.lifecycle import Lifecycle, build_lifecycle
 from forecast_platform.resources.model_settings import ModelSettings
 from forecast_platform.resources.registry import ModelRegistry
 from forecast_platform.settings import Deployment, Settings, get_settings
@@ -38,7 +40,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=dg.load_assets_from_package_module(assets, include_specs=True),
         asset_checks=dg.load_asset_checks_from_package_module(checks),
-        jobs=[*jobs, *([lake_maintenance] if is_now else [])],
+        jobs=[*jobs, *([lake_maintenance, decide_on_models] if is_now else [])],
         schedules=[
             build_weekly_forecast_schedule(running=unattended),
             build_maintenance_schedule(running=unattended),
@@ -58,7 +60,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
 
 def build_resources(
     settings: Settings,
-) -> dict[str, dg.ConfigurableResource | dg.ConfigurableIOManager]:
+) -> dict[str, dg.ConfigurableResource | dg.ConfigurableIOManager | Lifecycle]:
     """Make what assets talk to the outside with."""
     sources_file = str(settings.sources_file) if settings.sources_file else None
     lake = build_lake(settings)
@@ -78,8 +80,11 @@ def build_resources(
         "lake_io_manager": LakeIOManager(lake=lake),
         "conditioning": Conditioning(target=settings.conditioning_target),
         "registry": ModelRegistry(
-            tracking_uri=settings.registry, artifacts_uri=settings.registry_artifacts
+            tracking_uri=settings.registry,
+            artifacts_uri=settings.registry_artifacts,
+            copies_folder=str(settings.model_copies),
         ),
+        "lifecycle": build_lifecycle(settings),
         "model_settings": ModelSettings(
             horizon=settings.horizon,
             training_weeks=settings.training_weeks,

@@ -23,7 +23,8 @@ Each message says what is wrong, where (table, file, row, column), and what to d
     └── RegistryError
         ├── RegistryUnavailable     the model registry does not answer
         ├── NoChampion              no model was promoted yet
-        └── CorruptModel            a model's files are not the ones that were registered
+        ├── CorruptModel            a model's files are not the ones that were registered
+        └── DecisionRefused         there is nothing that could be approved, rejected, rolled back
 """
 
 # ruff: noqa: N818 - the names say what happened; all of them are errors
@@ -115,3 +116,7 @@ class NoChampion(RegistryError):
 
 class CorruptModel(RegistryError):
     """A model's files are not the ones that were registered."""
+
+
+class DecisionRefused(RegistryError):
+    """A person's decision cannot be carried out; nothing was changed."""

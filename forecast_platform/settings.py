@@ -16,6 +16,9 @@ from typing import Final, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from forecast_platform.forecasting.evaluation.guard_rails import FailoverRule
+from forecast_platform.forecasting.evaluation.promotion import PromotionRule
+
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 BUILT_IN_MEMBERS: Final = {
@@ -41,7 +44,9 @@ class Deployment(StrEnum):
 class Settings(BaseSettings):
     """Everything that may differ between two installations."""
 
-    model_config = SettingsConfigDict(env_prefix="FORECAST_PLATFORM_", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="FORECAST_PLATFORM_", env_nested_delimiter="__", frozen=True
+    )
 
     deployment: Deployment = Field(
         default=Deployment.LOCAL, description="Which of local, dev and prod this is."
@@ -112,6 +117,21 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="Further members of the ensembles, as JSON from name to "
         "<module>:<class>; null for lasso or embedding_net leaves that one out.",
+    )
+    promotion: PromotionRule = Field(
+        default_factory=PromotionRule,
+        description='What a challenger must pass, as JSON, such as {"tolerance": 0.05}, or one '
+        "variable for each bound: FORECAST_PLATFORM_PROMOTION__TOLERANCE.",
+    )
+    promotion_mode: Literal["auto", "manual"] = Field(
+        default="auto",
+        description="Whether a challenger that passes serves at once, or waits for "
+        "`forecast-platform models approve`.",
+    )
+    failover: FailoverRule = Field(
+        default_factory=FailoverRule,
+        description="When a model may not serve, as JSON, or one variable for each bound: "
+        "FORECAST_PLATFORM_FAILOVER__MAX_AGE_DAYS.",
     )
     git_commit: str = Field(
         default="", description="Commit the code was built from; default asks git once."
@@ -204,6 +224,11 @@ class Settings(BaseSettings):
         """Root of the registered model files."""
         named = "" if self.as_of else self.registry_artifacts_uri
         return named or str(self.state_home / "registry" / "artifacts")
+
+    @property
+    def model_copies(self) -> Path:
+        """Folder of the local copies of the models that served last."""
+        return self.state_home / "registry" / "copies"
 
     @property
     def code_commit(self) -> str:

@@ -1,8 +1,11 @@
 """Fixtures that more than one folder shares."""
 
+import os
 import shutil
 import sqlite3
-from collections.abc import Callable
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -12,6 +15,8 @@ from forecast_platform import settings as settings_module
 from forecast_platform.resources.registry import ModelRegistry
 from forecast_platform.settings import Settings
 
+BINARIES = Path("/usr/lib/postgresql/15/bin")
+
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -20,6 +25,31 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     settings = Settings(home=tmp_path / "home")
     monkeypatch.setattr(settings_module, "get_settings", lambda: settings)
     return settings.home
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server of its own, over a socket in a folder of its own."""
+    if not (BINARIES / "initdb").exists():
+        pytest.skip("PostgreSQL 15 is not installed")
+    folder = Path(tempfile.mkdtemp(prefix="pg"))
+    as_user: dict[str, str] = {}
+    if os.geteuid() == 0:
+        as_user = {"user": "postgres"}
+        shutil.chown(folder, "postgres")
+    data = str(folder / "data")
+
+    def run(*command: str) -> None:
+        subprocess.run(command, check=True, capture_output=True, cwd=folder, **as_user)
+
+    run(str(BINARIES / "initdb"), "-D", data, "-A", "trust", "-N", "-U", "postgres")
+    options = f"-k {folder} -c listen_addresses='' -c fsync=off"
+    run(str(BINARIES / "pg_ctl"), "-D", data, "-o", options, "-l", f"{folder}/log", "-w", "start")
+    try:
+        yield f"postgresql://postgres:s3cr%40t@/postgres?host={folder}"
+    finally:
+        run(str(BINARIES / "pg_ctl"), "-D", data, "-m", "immediate", "-w", "stop")
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

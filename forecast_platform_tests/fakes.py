@@ -1,12 +1,14 @@
 """Stand-ins for what talks to the outside; each passes the same contract test as the real one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from forecast_platform.errors import CorruptModel, NoChampion, RegistryUnavailable
+from forecast_platform.resources.model_copies import ModelCopies
 from forecast_platform.resources.model_files import digest_of, verify
 from forecast_platform.resources.registry import Alias, Candidate, RegisteredModel
 
@@ -16,6 +18,8 @@ class InMemoryRegistry:
 
     def __init__(self) -> None:
         self.is_down = False
+        self.copies = ModelCopies()
+        self.tags: dict[tuple[str, int], dict[str, str]] = {}
         self._versions: dict[str, list[RegisteredModel]] = {}
         self._aliases: dict[tuple[str, str], RegisteredModel] = {}
         self._files: dict[str, dict[str, bytes]] = {}
@@ -50,8 +54,21 @@ class InMemoryRegistry:
             raise NoChampion(f"{name} has no {alias}")
         return self._aliases[name, alias]
 
-    def promote(self, name: str, version: int) -> bool:
-        return self._move_alias(self.find(name, version), "champion")
+    def promote(self, name: str, version: int, *, even_if_older: bool = False) -> bool:
+        return self._move_alias(self.find(name, version), "champion", even_if_older=even_if_older)
+
+    def tag(self, name: str, version: int, tags: Mapping[str, str]) -> None:
+        found = self.find(name, version)
+        self.tags.setdefault((found.name, found.version), {}).update(tags)
+
+    @contextmanager
+    def exclusive(self, regions: Sequence[str]) -> Iterator[None]:
+        self._answer()
+        yield
+
+    def remove(self, name: str, version: int) -> None:
+        """Lose a model's files."""
+        del self._files[self.find(name, version).artifact_uri]
 
     def fetch(self, artifact_uri: str, digest: str) -> dict[str, bytes]:
         self._answer()
@@ -89,9 +106,11 @@ class InMemoryRegistry:
         self._move_alias(present[0], one.alias)
         return replace(present[0])
 
-    def _move_alias(self, model: RegisteredModel, alias: str) -> bool:
+    def _move_alias(
+        self, model: RegisteredModel, alias: str, *, even_if_older: bool = False
+    ) -> bool:
         bearer = self._aliases.get((model.name, alias))
-        if bearer is not None and bearer.cutoff > model.cutoff:
+        if bearer is not None and bearer.cutoff > model.cutoff and not even_if_older:
             return False
         self._aliases[model.name, alias] = model
         return True

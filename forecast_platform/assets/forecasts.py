@@ -16,7 +16,9 @@ from forecast_platform.partitions import (
     region_weeks_of,
 )
 from forecast_platform.resources.demand import read_demand
+from forecast_platform.resources.failover import FAILOVER_STATE, states_before, states_of
 from forecast_platform.resources.lake import Lake
+from forecast_platform.resources.lifecycle import Lifecycle
 from forecast_platform.resources.metadata import column_schema
 from forecast_platform.resources.plots import plot_forecast
 from forecast_platform.resources.provenance import made_from
@@ -25,6 +27,7 @@ from forecast_platform.resources.reporting import Problems, report
 from forecast_platform.resources.scoring import score
 from forecast_platform.resources.snapshot import Snapshot
 from forecast_platform.schemas.forecasts import CHAMPION, Forecasts
+from forecast_platform.schemas.lifecycle import FailoverState
 from forecast_platform.schemas.tables import as_table
 from forecast_platform.vocabulary import DS, HISTORICAL_AVERAGE, SEGMENT, UNIQUE_ID, Y_HAT, Y
 
@@ -43,22 +46,30 @@ PLOTTED_WEEKS = 26
     metadata=column_schema(Forecasts),
 )
 def forecasts(
-    context: dg.AssetExecutionContext, lake: Lake, registry: dg.ResourceParam[Registry]
+    context: dg.AssetExecutionContext,
+    lake: Lake,
+    registry: dg.ResourceParam[Registry],
+    lifecycle: dg.ResourceParam[Lifecycle],
 ) -> dg.MaterializeResult:
     """Weekly demand forecast of every series for the next weeks, as known at the close of a week.
 
     Made by the champion that `promotion` names for the segment; the forecasts of its members and
-    of the historical average stand beside it. Where there is no champion, or it cannot be loaded,
-    the historical average serves, and `served_by` and `failover_reason` say so. Units per week.
+    of the historical average stand beside it. Where the champion is missing, corrupt, too old, out
+    of reach or talks nonsense, the champion before it serves, then its last good forecast, then the
+    historical average; `served_by` and `failover_reason` say so, and the table `failover_state`
+    since when. Units per week.
 
     Grain: one row per region, week, `unique_id` and week ahead `h`.
     """
     keys = region_weeks_of(context)
     problems, made, details, tables = Problems(), [], {}, Snapshot(lake)
+    states: list[pd.DataFrame] = []
     for region, weeks in by_region(keys).items():
         for key in (RegionWeek(region, week) for week in weeks):
             with problems.of(key):
-                rows = score(key, tables, registry)
+                rows = score(key, tables, registry, rule=lifecycle.failover)
+                before = states_before(key, tables, states)
+                states += [states_of(key, rows, before, run_id=context.run_id)]
                 made += [rows.assign(run_id=context.run_id, git_commit=lake.git_commit)]
                 details[key] = _describe(context, key, rows)
                 if key.week == weeks[-1]:
@@ -68,6 +79,12 @@ def forecasts(
     table, read = as_table(pd.concat(made), Forecasts), tables.versions
     receipt = lake.write(
         "forecasts", table, list(details), run_id=context.run_id, provenance=made_from(read)
+    )
+    lake.write(
+        FAILOVER_STATE,
+        FailoverState.validate(pd.concat(states)),
+        list(details),
+        run_id=context.run_id,
     )
     problems.raise_any()
     return report(context, lake, receipt, read=read, by_key=details)
@@ -79,8 +96,9 @@ def _describe(
     """Say for each segment who served it, and warn where it is not the champion."""
     segments = rows.groupby(SEGMENT)[["served_by", "failover_reason"]].first()
     failed = segments[segments["served_by"] != CHAMPION]
-    for segment, reason in failed["failover_reason"].items():
-        context.log.warning("%s %s: historical average serves: %s", key.key, segment, reason)
+    for segment, (served_by, reason) in failed.iterrows():
+        who = str(served_by).replace("_", " ")
+        context.log.warning("%s %s: %s serves: %s", key.key, segment, who, reason)
     served = {str(segment): by for segment, by in segments["served_by"].items()}
     return {
         "n_series": rows[UNIQUE_ID].nunique(),

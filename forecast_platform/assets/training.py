@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from forecast_platform.errors import RegistryUnavailable
 from forecast_platform.partitions import (
     RegionWeek,
     backfill_policy,
@@ -61,7 +62,9 @@ def trained_ensembles(
 
     Trained on the demand known at the close of the week and registered in MLflow as challengers.
     Where the history is too short there is no ensemble: the row says so, and the historical
-    average serves. Forecasts of held-out weeks go to the table `holdout_forecasts`.
+    average serves. While the registry cannot be reached, models are lost: their rows say so, the
+    champions of before go on, and a check fails. Forecasts of held-out weeks go to the table
+    `holdout_forecasts`.
 
     Grain: one row per region, week and model: four ensembles and two baselines.
     """
@@ -112,16 +115,20 @@ def _train(
     models = train_at(key, inputs, settings)
     seconds = perf_counter() - started
     packed = candidates_of(key.region, models)
-    logged = registry.log_region_week(
-        key.region,
-        key.week,
-        list(packed.values()),
-        metrics=metrics_of(score_by_segment(models.holdout, models.members)),
-        params=settings.model_dump(),
-        tags=_tags(tables, settings),
-    )
-    registered = dict(zip(packed, logged, strict=True))
-    rows = rows_of_models(key, models, registered, seconds)
+    registered, problem = {}, ""
+    try:
+        logged = registry.log_region_week(
+            key.region,
+            key.week,
+            list(packed.values()),
+            metrics=metrics_of(score_by_segment(models.holdout, models.members)),
+            params=settings.model_dump(),
+            tags=_tags(tables, settings),
+        )
+        registered = dict(zip(packed, logged, strict=True))
+    except RegistryUnavailable as error:  # the champions of before go on: no week is missed
+        problem = f"trained, but lost: {error}; materialize the week again when it answers"
+    rows = rows_of_models(key, models, registered, seconds, problem)
     return _Trained(key, rows, holdout_of(key, models), seconds)
 
 
@@ -157,11 +164,12 @@ def _write(
 
 
 def _describe(one: _Trained) -> dict[str, Any]:
+    runs = one.rows["mlflow_run_id"].dropna()
     shown = one.rows[["model_name", "model_version", "status", "n_rows", "n_series"]]
     return {
         "n_trained": int((one.rows["status"] == TRAINED).sum()),
         "train_seconds": round(one.seconds, 2),
-        "mlflow_run_id": str(one.rows["mlflow_run_id"].dropna().iloc[0]),
+        **({"mlflow_run_id": str(runs.iloc[0])} if len(runs) else {}),
         "models": dg.MetadataValue.md(shown.to_markdown(index=False)),
         **({"problems": "\n".join(one.warnings)} if one.warnings else {}),
     }

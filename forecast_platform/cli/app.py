@@ -13,6 +13,7 @@ from forecast_platform.cli.docs import docs
 from forecast_platform.cli.forecast import app as forecast_app
 from forecast_platform.cli.lake import app as lake_app
 from forecast_platform.cli.members import app as members_app
+from forecast_platform.cli.models import app as models_app
 from forecast_platform.cli.quarantine import app as quarantine_app
 from forecast_platform.cli.reproduce import reproduce
 from forecast_platform.cli.run import run
@@ -63,6 +64,7 @@ app.add_typer(sources.app, name="sources")
 app.command()(run)
 app.command()(status)
 app.add_typer(forecast_app, name="forecast")
+app.add_typer(models_app, name="models")
 app.add_typer(lake_app, name="lake")
 app.add_typer(members_app, name="members")
 app.command()(trace)

@@ -79,16 +79,13 @@ def trace(
 def open_current() -> "tuple[Lake, ModelRegistry]":
     """Open the lake and the registry; what is made as of a past time is not traced."""
     from forecast_platform.launching.instance import open_lake
-    from forecast_platform.resources.registry import ModelRegistry
+    from forecast_platform.launching.registry import open_registry
     from forecast_platform.settings import get_settings
 
     settings = get_settings()
     if settings.as_of is not None:
         refuse("FORECAST_PLATFORM_AS_OF is set: trace and reproduce follow current forecasts only")
-    registry = ModelRegistry(
-        tracking_uri=settings.registry, artifacts_uri=settings.registry_artifacts
-    )
-    return open_lake(settings), registry
+    return open_lake(settings), open_registry(settings)
 
 
 def find(lake: "Lake", forecast_id: str, as_of: str | None) -> "tuple[Found, Commits]":

@@ -16,8 +16,10 @@ from forecast_platform.lineage.commits import Commit, Commits
 from forecast_platform.partitions import RegionWeek, parse_region, parse_week
 from forecast_platform.resources.as_of import version_at
 from forecast_platform.resources.lake import Lake
-from forecast_platform.resources.scoring import manifest_at
+from forecast_platform.resources.manifest import Manifest, manifest_at, no_promotions
 from forecast_platform.resources.snapshot import Snapshot
+from forecast_platform.schemas.forecasts import SERVERS
+from forecast_platform.vocabulary import SEGMENT
 
 FORECASTS: Final = "forecasts"
 MAX_SHOWN: Final = 3
@@ -48,20 +50,28 @@ class Found:
         The forecast itself.
     commit : Commit
         Which wrote it.
-    manifest : Mapping[str, Mapping[str, Any]]
-        Who served in that week, by model name; see `manifest_at`.
+    manifest : Manifest
+        Promotions as of that week.
     """
 
     id: ForecastId
     rows: pd.DataFrame
     row: Mapping[str, Any]
     commit: Commit
-    manifest: Mapping[str, Mapping[str, Any]]
+    manifest: Manifest
 
     @property
     def served(self) -> Mapping[str, Any] | None:
         """Row of the manifest of the model that made it; None if it was made on the spot."""
-        return None if pd.isna(self.row["model_version"]) else self.manifest.get(self.model_name)
+        if pd.isna(self.row["model_version"]):
+            return None
+        return self.manifest.find(self.model_name, int(self.row["model_version"]))
+
+    @property
+    def served_by(self) -> dict[str, str]:
+        """Who served the segment of the forecast: the best of those that made its rows."""
+        own = self.rows.loc[self.rows[SEGMENT] == self.row[SEGMENT], "served_by"]
+        return {str(self.row[SEGMENT]): min(own.unique(), key=SERVERS.index)}
 
     @property
     def model_name(self) -> str:
@@ -123,7 +133,7 @@ def find_forecast(lake: Lake, commits: Commits, text: str, as_of: datetime | Non
     if own.empty:
         raise UnknownForecast(_nearest(lake, named, rows))
     commit = commits.writer(FORECASTS, named.key, until=version)
-    manifest = {}
+    manifest = Manifest(no_promotions())
     if "promotion" in commit.read:
         manifest = manifest_at(named.key, Snapshot(lake, dict(commit.read)))
     row = {str(name): value for name, value in own.iloc[0].items()}

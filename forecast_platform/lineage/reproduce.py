@@ -35,8 +35,10 @@ from forecast_platform.resources.region_training import (
 )
 from forecast_platform.resources.registry import Registry
 from forecast_platform.resources.scoring import score, with_ids
+from forecast_platform.resources.serving import load_or_copy
 from forecast_platform.resources.snapshot import Snapshot
 from forecast_platform.schemas.features import DemandFeatures
+from forecast_platform.schemas.forecasts import CARRIED_FORWARD
 from forecast_platform.schemas.tables import as_table
 from forecast_platform.vocabulary import (
     EMBEDDING_NET,
@@ -201,7 +203,7 @@ class _Reproducer:
         if row is None:
             self._add("model", "a historical average made on the spot, from the week's demand")
             return
-        self.registry.fetch(str(row["artifact_uri"]), str(row["sha256"]))
+        load_or_copy(self.registry, str(row["model_name"]), row)
         self._add("model", f"files have the registered digest {str(row['sha256'])[:12]}")
 
     def _tables(self) -> Snapshot:
@@ -221,7 +223,8 @@ class _Reproducer:
         if segment.empty:
             self._add(what, f"the features have no rows of {row[SEGMENT]}", is_same=False)
             return
-        made = score(self.key, self._tables(), self.registry, features=segment)
+        served_by = self.result.found.served_by
+        made = score(self.key, self._tables(), self.registry, features=segment, served_by=served_by)
         self._compare_rows(what, made, (*NUMBERS, *WHO))
 
     def _compare_rows(self, what: str, made: pd.DataFrame, columns: tuple[str, ...]) -> None:
@@ -322,6 +325,8 @@ class _Reproducer:
         same = digest == recorded
         shown = f"digest {digest[:12]}" + ("" if same else f", registered {recorded[:12]}")
         self._add("training", f"{served['model_name']}: {shown}", is_same=same)
+        if self.result.found.row["served_by"] == CARRIED_FORWARD:
+            return  # it was forecast in an earlier week, of which the model is compared
         if features is None:
             features = self._tables().read(FEATURES, region=self.key.region, weeks=[self.key.week])
         self._compare_retrained(files, features)

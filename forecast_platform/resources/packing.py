@@ -12,7 +12,7 @@ import pandas as pd
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.members import as_columns
 from forecast_platform.resources.registry import Candidate, RegisteredModel, model_name
-from forecast_platform.schemas.models import HISTORY_TOO_SHORT, NO_ROWS, TRAINED
+from forecast_platform.schemas.models import HISTORY_TOO_SHORT, NO_ROWS, NOT_REGISTERED, TRAINED
 from forecast_platform.vocabulary import (
     EMBEDDING_NET,
     ENSEMBLE,
@@ -68,11 +68,24 @@ def rows_of_models(
     models: "RegionModels",
     registered: Mapping[str, RegisteredModel],
     seconds: float,
+    problem: str = "",
 ) -> pd.DataFrame:
-    """Describe the six models of a region and week, also those that there are not."""
+    """Describe the six models of a region and week, also those that there are not.
+
+    Parameters
+    ----------
+    key : RegionWeek
+    models : RegionModels
+    registered : Mapping[str, RegisteredModel]
+        By segment, or format of a baseline.
+    seconds : float
+        Duration of the training [seconds].
+    problem : str, default=""
+        Why models that were trained are not registered.
+    """
     described = [
         _origin(key.region, form, velocity)
-        | _result(models, segment_of(form, velocity), registered.get(segment_of(form, velocity)))
+        | _result(models, segment_of(form, velocity), registered, problem)
         for form in FORMATS
         for velocity in (*VELOCITIES, None)
     ]
@@ -96,11 +109,17 @@ def _origin(region: str, form: str, velocity: str | None) -> dict[str, Any]:
     }
 
 
-def _result(models: "RegionModels", segment: str, found: RegisteredModel | None) -> dict[str, Any]:
-    ensemble = models.ensembles.get(segment)
+def _result(
+    models: "RegionModels",
+    segment: str,
+    registered: Mapping[str, RegisteredModel],
+    problem: str,
+) -> dict[str, Any]:
+    found, ensemble = registered.get(segment), models.ensembles.get(segment)
     weights = ensemble.weights_ if ensemble is not None else {}
     others = {name: weight for name, weight in weights.items() if name not in MEMBERS}
-    reason = models.skipped.get(segment)
+    is_lost = not found and (ensemble is not None or segment in models.baselines)
+    reason = problem if is_lost else models.skipped.get(segment)
     n_rows, n_series = models.sizes.get(segment, (0, 0))
     return {
         "n_rows": n_rows,
@@ -112,9 +131,15 @@ def _result(models: "RegionModels", segment: str, found: RegisteredModel | None)
         "weight_lasso": weights.get(LASSO),
         "weight_embedding_net": weights.get(EMBEDDING_NET),
         "other_weights": json.dumps(others) if others else None,
-        "status": TRAINED if found else HISTORY_TOO_SHORT if n_rows else NO_ROWS,
+        "status": TRAINED if found else _missing(n_rows, is_lost=is_lost),
         "reason": None if found else reason,
     }
+
+
+def _missing(n_rows: int, *, is_lost: bool) -> str:
+    if is_lost:
+        return NOT_REGISTERED
+    return HISTORY_TOO_SHORT if n_rows else NO_ROWS
 
 
 def holdout_of(key: RegionWeek, models: "RegionModels") -> pd.DataFrame:

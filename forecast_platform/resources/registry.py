@@ -13,7 +13,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
@@ -25,6 +25,7 @@ import pandas as pd
 from pydantic import Field
 
 from forecast_platform.errors import CorruptModel, NoChampion, RegistryUnavailable
+from forecast_platform.resources.model_copies import ModelCopies
 from forecast_platform.resources.model_files import (
     digest_of,
     local_folder,
@@ -32,6 +33,7 @@ from forecast_platform.resources.model_files import (
     verify,
     write_files,
 )
+from forecast_platform.resources.registry_locks import locked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -44,6 +46,9 @@ EXPERIMENT = "demand-forecasts"
 MODELS_FOLDER = "models"
 MAX_BATCH = 900
 """MLflow takes at most 1,000 metrics in one call."""
+
+MAX_TAG = 4_900
+"""MLflow cuts longer values of tags, or refuses them, by its version [characters]."""
 
 MLFLOW_ENVIRONMENT = {
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
@@ -131,8 +136,21 @@ class Registry(Protocol):
         """Look the bearer of an alias up."""
         ...
 
-    def promote(self, name: str, version: int) -> bool:
+    def promote(self, name: str, version: int, *, even_if_older: bool = False) -> bool:
         """Make a version the champion."""
+        ...
+
+    def tag(self, name: str, version: int, tags: Mapping[str, str]) -> None:
+        """Tag a version."""
+        ...
+
+    def exclusive(self, regions: Sequence[str]) -> AbstractContextManager[None]:
+        """Hold the promotions of some regions, so that nobody else changes them."""
+        ...
+
+    @property
+    def copies(self) -> ModelCopies:
+        """Local copies of the models that served last."""
         ...
 
     def fetch(self, artifact_uri: str, digest: str) -> dict[str, bytes]:
@@ -154,6 +172,10 @@ class ModelRegistry(dg.ConfigurableResource):
         default="",
         description="Folder or URI of the model files; empty leaves the choice to the server. "
         "Counts when the experiment is made, at the first use.",
+    )
+    copies_folder: str = Field(
+        default="",
+        description="Folder of local copies of the models that served last; empty keeps none.",
     )
 
     def log_region_week(
@@ -240,8 +262,15 @@ class ModelRegistry(dg.ConfigurableResource):
             raise NoChampion(f"{name} has no {alias}")
         return found
 
-    def promote(self, name: str, version: int) -> bool:
+    def promote(self, name: str, version: int, *, even_if_older: bool = False) -> bool:
         """Make a version the champion, unless a champion with a later cutoff is there.
+
+        Parameters
+        ----------
+        name : str
+        version : int
+        even_if_older : bool, default=False
+            Take the place of a champion with a later cutoff too, as a rollback does.
 
         Returns
         -------
@@ -249,9 +278,40 @@ class ModelRegistry(dg.ConfigurableResource):
             Whether the version is the champion now. Replaying an old week must not put an old
             model in the place of a newer one.
         """
-        promoted = self.find(name, version)
         with self._connected() as client:
-            return _move_alias(client, promoted, "champion")
+            bearer = _bearer(client, name, "champion")
+            if bearer is not None and bearer.version == version:
+                return True
+        promoted = self.find(name, version)
+        with self._locked([f"model/{name}"]), self._connected() as client:
+            return _move_alias(client, promoted, "champion", even_if_older=even_if_older)
+
+    def tag(self, name: str, version: int, tags: Mapping[str, str]) -> None:
+        """Tag a version; values are cut to what MLflow takes."""
+        with self._connected() as client:
+            for key, value in tags.items():
+                client.set_model_version_tag(name, str(version), key, value[:MAX_TAG])
+
+    @contextmanager
+    def exclusive(self, regions: Sequence[str]) -> Iterator[None]:
+        """Hold the promotions of some regions, so that nobody else changes them meanwhile.
+
+        MLflow has no compare-and-swap for aliases: who reads, judges and writes must be alone. On
+        PostgreSQL, advisory locks of the database hold off every machine; on SQLite and for an
+        MLflow server, a file lock holds off the other processes of this machine.
+
+        Raises
+        ------
+        RegistryUnavailable
+            If the registry's database cannot be reached.
+        """
+        with self._locked([f"region/{region}" for region in regions]):
+            yield
+
+    @property
+    def copies(self) -> ModelCopies:
+        """Local copies of the models that served last."""
+        return ModelCopies(self.copies_folder)
 
     def fetch(self, artifact_uri: str, digest: str) -> dict[str, bytes]:
         """Fetch a model's files without asking the registry's database.
@@ -281,7 +341,7 @@ class ModelRegistry(dg.ConfigurableResource):
     def _read_artifacts(self, uri: str) -> dict[str, bytes]:
         folder = local_folder(uri)
         if folder is not None:
-            return read_folder(folder, what=uri)
+            return self._read_local(folder, uri)
         with self._connected(), tempfile.TemporaryDirectory() as temporary:
             from mlflow.artifacts import download_artifacts
 
@@ -289,6 +349,23 @@ class ModelRegistry(dg.ConfigurableResource):
                 artifact_uri=uri, dst_path=temporary, tracking_uri=self.tracking_uri
             )
             return read_folder(Path(path), what=uri)
+
+    def _read_local(self, folder: Path, uri: str) -> dict[str, bytes]:
+        """Read from a disk; one that is gone as a whole, or refuses, is out of reach."""
+        root = local_folder(self.artifacts_uri) if self.artifacts_uri else None
+        if root is not None and not root.is_dir():
+            raise RegistryUnavailable(f"the folder of the models is gone: {root}")
+        try:
+            return read_folder(folder, what=uri)
+        except OSError as error:
+            raise RegistryUnavailable(
+                f"the models' files cannot be read: {type(error).__name__}"
+            ) from error
+
+    def _locked(self, names: Sequence[str]) -> AbstractContextManager[None]:
+        database = sqlite_path(self.tracking_uri)
+        beside = str(database.parent / "locks") if database else ""
+        return locked(self.tracking_uri, names, beside or self.copies_folder)
 
     def _experiment(self, client: "MlflowClient") -> str:
         return _experiment_id(client, self.tracking_uri, self.artifacts_uri)
@@ -376,10 +453,12 @@ def _ensure_model(client: "MlflowClient", one: Candidate, tags: Mapping[str, str
             raise
 
 
-def _move_alias(client: "MlflowClient", model: RegisteredModel, alias: Alias) -> bool:
+def _move_alias(
+    client: "MlflowClient", model: RegisteredModel, alias: Alias, *, even_if_older: bool = False
+) -> bool:
     """Hand an alias over, unless its bearer has a later cutoff."""
     bearer = _bearer(client, model.name, alias)
-    if bearer is not None and bearer.cutoff > model.cutoff:
+    if bearer is not None and bearer.cutoff > model.cutoff and not even_if_older:
         return False
     if bearer != model:
         client.set_registered_model_alias(model.name, alias, str(model.version))
@@ -518,6 +597,6 @@ def _is_outage(error: Exception) -> bool:
     module = type(error).__module__.partition(".")[0]
     if isinstance(error, (sqlite3.Error, ConnectionError, TimeoutError, PermissionError)):
         return True
-    if module in {"sqlalchemy", "requests", "urllib3"}:
+    if module in {"sqlalchemy", "requests", "urllib3", "azure", "botocore", "google"}:
         return True
     return module == "mlflow" and getattr(error, "error_code", "") in OUTAGE_CODES

@@ -8,16 +8,18 @@ from typing import Any
 
 import pandas as pd
 
-from forecast_platform.errors import TableMissing
+from forecast_platform.errors import LakeError, TableMissing
+from forecast_platform.forecasting.evaluation.guard_rails import FailoverRule
 from forecast_platform.partitions import RegionWeek
+from forecast_platform.resources.carrying import Earlier, last_good
 from forecast_platform.resources.demand import read_demand
+from forecast_platform.resources.manifest import manifest_at
 from forecast_platform.resources.registry import Registry
-from forecast_platform.resources.serving import Server, newest_manifest
+from forecast_platform.resources.serving import Server
 from forecast_platform.resources.snapshot import Snapshot
-from forecast_platform.vocabulary import FORMAT, STORE_ID, UNIQUE_ID, H
+from forecast_platform.vocabulary import DS, FORMAT, STORE_ID, UNIQUE_ID, H, Y
 
 FEATURES = "demand_features"
-PROMOTION = "promotion"
 
 
 def score(
@@ -26,6 +28,8 @@ def score(
     registry: Registry,
     *,
     features: pd.DataFrame | None = None,
+    rule: FailoverRule | None = None,
+    served_by: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Forecast every series of a region as known at the close of a week.
 
@@ -33,11 +37,15 @@ def score(
     ----------
     key : RegionWeek
     tables : Snapshot
-        Where features, manifest and demand are read.
+        Where features, manifest, demand and earlier forecasts are read.
     registry : Registry
         Has the models' files.
     features : pandas.DataFrame, optional
         Rows to forecast instead of the week's own.
+    rule : FailoverRule, optional
+        When a model may not serve.
+    served_by : mapping of str to str, optional
+        By segment, who is to serve; see `Server`.
 
     Returns
     -------
@@ -54,6 +62,7 @@ def score(
         rows = tables.read(FEATURES, region=key.region, weeks=[key.week])
     if rows.empty:
         raise TableMissing(f"{key.key} has no rows in demand_features: materialize it first")
+    rule = rule or FailoverRule()
 
     def fit_baseline(form: str) -> Any:
         from forecast_platform.forecasting.training import fit_baseline
@@ -62,18 +71,35 @@ def score(
         formats = rows.drop_duplicates(STORE_ID).set_index(STORE_ID)[FORMAT]
         return fit_baseline(demand.assign(format=demand[STORE_ID].map(formats)), form)
 
-    manifest = manifest_at(key, tables)
-    made = Server(key.region, key.week, manifest, registry, fit_baseline).forecast(rows)
-    return with_ids(key, made)
+    def recent() -> pd.DataFrame:
+        return recent_demand(key, tables, rule.guard_rails.recent_weeks)
+
+    def earlier(name: str) -> Earlier | None:
+        return last_good(key, name, rule.max_carry_weeks, tables)
+
+    server = Server(
+        region=key.region,
+        week=key.week,
+        manifest=manifest_at(key, tables),
+        registry=registry,
+        fit_baseline=fit_baseline,
+        recent=recent,
+        earlier=earlier,
+        rule=rule,
+        served_by=served_by or {},
+    )
+    return with_ids(key, server.forecast(rows))
+
+
+def recent_demand(key: RegionWeek, tables: Snapshot, weeks: int) -> pd.DataFrame:
+    """Read the demand of the last weeks; without rows where none can be read."""
+    since = key.week - pd.Timedelta(weeks=weeks - 1)
+    try:
+        return read_demand(tables, key.region, key.week, since=since)
+    except LakeError:
+        return pd.DataFrame(columns=[UNIQUE_ID, DS, Y])
 
 
 def with_ids(key: RegionWeek, rows: pd.DataFrame) -> pd.DataFrame:
     """Name each forecast of a region-week, in the column ``forecast_id``."""
     return rows.assign(forecast_id=f"{key.key}|" + rows[UNIQUE_ID] + "|" + rows[H].astype(str))
-
-
-def manifest_at(key: RegionWeek, tables: Snapshot) -> dict[str, Mapping[str, Any]]:
-    """Read who serves as of a week, by model name; nobody if nothing was ever judged."""
-    if not tables.exists(PROMOTION):
-        return {}
-    return newest_manifest(tables.read(PROMOTION, region=key.region, until=key.week))

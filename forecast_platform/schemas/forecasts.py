@@ -11,7 +11,11 @@ from pandera.typing import Series
 from forecast_platform.vocabulary import FORMATS, HISTORICAL_AVERAGE, VELOCITIES
 
 CHAMPION = "champion"
-SERVERS = (CHAMPION, HISTORICAL_AVERAGE)
+PREVIOUS_CHAMPION = "previous_champion"
+CARRIED_FORWARD = "carried_forward"
+SERVERS = (CHAMPION, PREVIOUS_CHAMPION, CARRIED_FORWARD, HISTORICAL_AVERAGE)
+"""Who may make a row, in the order in which they are asked."""
+
 MONDAY = 0
 
 
@@ -52,10 +56,12 @@ class Forecasts(pa.DataFrameModel):
     )
     cutoff: Series[pd.Timestamp] = pa.Field(description="Its training cutoff")
     served_by: Series[str] = pa.Field(
-        isin=SERVERS, description="champion, or the historical average after a failover"
+        isin=SERVERS,
+        description="champion, or after a failover: the champion before it, its last good forecast "
+        "carried forward, or the historical average",
     )
     failover_reason: Series[str] = pa.Field(
-        nullable=True, description="Why the champion did not serve"
+        nullable=True, description="Why the champion did not serve, nor what was asked before"
     )
     run_id: Series[str] = pa.Field(description="Dagster run that made the row")
     git_commit: Series[str] = pa.Field(description="Commit of the code that made the row")

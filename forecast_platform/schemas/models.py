@@ -20,14 +20,24 @@ KINDS = (ENSEMBLE, HISTORICAL_AVERAGE)
 TRAINED = "trained"
 HISTORY_TOO_SHORT = "history_too_short"
 NO_ROWS = "no_rows"
-STATUSES = (TRAINED, HISTORY_TOO_SHORT, NO_ROWS)
-"""``no_rows`` is a segment without any series, such as a region that has no small stores."""
+NOT_REGISTERED = "not_registered"
+STATUSES = (TRAINED, HISTORY_TOO_SHORT, NO_ROWS, NOT_REGISTERED)
+"""``no_rows`` is a segment without any series, such as a region that has no small stores;
+``not_registered`` was trained while the registry could not be reached, and is lost."""
 
 PROMOTED = "promoted"
 KEPT_CHAMPION = "kept_champion"
 NO_CHAMPION = "no_champion"
 BASELINE = "baseline"
-VERDICTS = (PROMOTED, KEPT_CHAMPION, NO_CHAMPION, BASELINE)
+PENDING = "pending"
+APPROVED = "approved"
+REJECTED = "rejected"
+ROLLED_BACK = "rolled_back"
+VERDICTS = (
+    *(PROMOTED, KEPT_CHAMPION, NO_CHAMPION, BASELINE),
+    *(PENDING, APPROVED, REJECTED, ROLLED_BACK),
+)
+"""``pending`` passed the rule and waits for a person, whose word the last three are."""
 
 STALE_AFTER = timedelta(days=60)
 """A model is stale when more than this lies between its cutoff and the week that it scores."""

@@ -3,7 +3,7 @@
 import copy
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from forecast_platform.assets.validation import validation_metrics
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.io_manager import LakeIOManager
 from forecast_platform.resources.lake import Lake
+from forecast_platform.resources.lifecycle import Lifecycle
 from forecast_platform.resources.model_settings import ModelSettings
 from forecast_platform_tests.fakes import InMemoryRegistry
 from forecast_platform_tests.marts import weeks_from, write_marts
@@ -38,6 +39,7 @@ class World:
     registry: Any
     settings: ModelSettings
     instance: dg.DagsterInstance
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)
 
     def make(
         self, assets: Sequence[Any], *keys: RegionWeek, raise_on_error: bool = True
@@ -52,6 +54,7 @@ class World:
                 "lake_io_manager": LakeIOManager(lake=self.lake),
                 "registry": self.registry,
                 "model_settings": self.settings,
+                "lifecycle": self.lifecycle,
             },
             tags={
                 "dagster/asset_partition_range_start": keys[0].key,

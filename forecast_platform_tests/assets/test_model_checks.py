@@ -37,6 +37,7 @@ def evaluate(world: World, checks, *keys: RegionWeek):
             "lake_io_manager": LakeIOManager(lake=world.lake),
             "registry": world.registry,
             "model_settings": world.settings,
+            "lifecycle": world.lifecycle,
         },
     )
     result = defs.resolve_job_def("checks").execute_in_process(

@@ -1,10 +1,6 @@
 """Sources in a database: one region-week at a time, nothing pasted, nothing given away."""
 
-import os
-import shutil
 import sqlite3
-import subprocess
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -15,7 +11,6 @@ import sqlalchemy as sa
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.landing import Delivery, Landing
 
-BINARIES = Path("/usr/lib/postgresql/15/bin")
 NORTH = RegionWeek("north", pd.Timestamp("2024-03-04"))
 SOUTH = RegionWeek("south", pd.Timestamp("2024-03-04"))
 LATER = RegionWeek("north", pd.Timestamp("2024-03-11"))
@@ -38,33 +33,6 @@ QUERY = """
         from shipped where week between :week and :week_end and area = :region
     required: weekly
 """
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL server of its own, over a socket in a folder of its own."""
-    if not (BINARIES / "initdb").exists():
-        pytest.skip("PostgreSQL 15 is not installed")
-    import tempfile
-
-    folder = Path(tempfile.mkdtemp(prefix="pg"))
-    as_user: dict[str, str] = {}
-    if os.geteuid() == 0:
-        as_user = {"user": "postgres"}
-        shutil.chown(folder, "postgres")
-    data = str(folder / "data")
-
-    def run(*command: str) -> None:
-        subprocess.run(command, check=True, capture_output=True, cwd=folder, **as_user)
-
-    run(str(BINARIES / "initdb"), "-D", data, "-A", "trust", "-N", "-U", "postgres")
-    options = f"-k {folder} -c listen_addresses='' -c fsync=off"
-    run(str(BINARIES / "pg_ctl"), "-D", data, "-o", options, "-l", f"{folder}/log", "-w", "start")
-    try:
-        yield f"postgresql://postgres:s3cr%40t@/postgres?host={folder}"
-    finally:
-        run(str(BINARIES / "pg_ctl"), "-D", data, "-m", "immediate", "-w", "stop")
-        shutil.rmtree(folder)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])

@@ -91,6 +91,22 @@ def test_a_replayed_old_week_does_not_displace_a_newer_champion(registry: Regist
     assert registry.champion(NAME, "challenger") == newer
 
 
+def test_a_rollback_may_hand_the_alias_to_an_older_model(registry: Registry):
+    older, _ = log(registry, week=WEEK - pd.Timedelta(weeks=3), content=b"old")
+    newer, _ = log(registry)
+    registry.promote(NAME, newer.version)
+
+    assert registry.promote(NAME, older.version, even_if_older=True)
+
+    assert registry.champion(NAME) == older
+
+
+def test_who_holds_a_region_keeps_others_out_of_it_only(registry: Registry):
+    with registry.exclusive(["north", "south", "north"]), registry.exclusive(["east"]):
+        ensemble, _ = log(registry)
+        assert registry.promote(NAME, ensemble.version)
+
+
 def test_an_unknown_version_is_corrupt(registry: Registry):
     with pytest.raises(CorruptModel, match="no version 9"):
         registry.load_files(NAME, 9)
@@ -135,6 +151,39 @@ def test_runs_and_versions_are_tagged_and_measured(make_registry: MakeRegistry):
     assert version.tags["sha256"] == ensemble.sha256
     assert version.tags["cutoff"] == "2024-03-04"
     assert version.tags["git_commit"] == "abc"
+
+
+def test_verdicts_are_tags_of_the_version(make_registry: MakeRegistry):
+    registry = make_registry()
+    ensemble, _ = log(registry)
+
+    registry.tag(NAME, ensemble.version, {"verdict": "promoted", "verdict_numbers": "x" * 9_000})
+
+    with registry._connected() as client:
+        tags = client.get_model_version(NAME, "1").tags
+    assert tags["verdict"] == "promoted"
+    assert 1_000 < len(tags["verdict_numbers"]) <= 9_000
+    assert tags["sha256"] == ensemble.sha256
+
+
+@pytest.mark.parametrize("damage", ["disk-gone", "blocked"])
+def test_files_that_cannot_be_reached_are_not_called_corrupt(
+    make_registry: MakeRegistry, monkeypatch: pytest.MonkeyPatch, damage: str
+):
+    registry = make_registry()
+    ensemble, _ = log(registry)
+    root = Path(registry.artifacts_uri)
+    if damage == "disk-gone":
+        root.rename(root.with_name("elsewhere"))
+    else:
+
+        def refuse(self: Path) -> bytes:
+            raise PermissionError(13, "Permission denied", str(self))
+
+        monkeypatch.setattr(Path, "read_bytes", refuse)
+
+    with pytest.raises(RegistryUnavailable):
+        registry.fetch(ensemble.artifact_uri, ensemble.sha256)
 
 
 def test_an_interrupted_run_is_completed(
