@@ -10,7 +10,7 @@ import pandas as pd
 from forecast_platform.errors import CorruptModel, NoChampion, RegistryUnavailable
 from forecast_platform.resources.model_copies import ModelCopies
 from forecast_platform.resources.model_files import digest_of, verify
-from forecast_platform.resources.registry import Alias, Candidate, RegisteredModel
+from forecast_platform.resources.registry import NO_FILES, Alias, Candidate, RegisteredModel
 
 
 class InMemoryRegistry:
@@ -19,6 +19,7 @@ class InMemoryRegistry:
     def __init__(self) -> None:
         self.is_down = False
         self.copies = ModelCopies()
+        self.descriptors: dict[str, bytes] = {}
         self.tags: dict[tuple[str, int], dict[str, str]] = {}
         self._versions: dict[str, list[RegisteredModel]] = {}
         self._aliases: dict[tuple[str, str], RegisteredModel] = {}
@@ -34,8 +35,10 @@ class InMemoryRegistry:
         metrics: Mapping[str, float],
         params: Mapping[str, Any],
         tags: Mapping[str, str],
+        descriptors: Mapping[str, bytes] = NO_FILES,
     ) -> list[RegisteredModel]:
         self._answer()
+        self.descriptors = dict(descriptors)
         digests = "".join(digest_of(one.files) for one in candidates)
         run_id = f"{region}|{week:%Y-%m-%d}|{digest_of({'all': digests.encode()})[:12]}"
         self._metrics[run_id] = dict(metrics)

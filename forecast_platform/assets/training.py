@@ -110,6 +110,7 @@ def _train(
     settings: ModelSettings,
 ) -> _Trained:
     from forecast_platform.forecasting.evaluation.scores import score_by_segment
+    from forecast_platform.forecasting.models.signature import descriptors
 
     started = perf_counter()
     models = train_at(key, inputs, settings)
@@ -124,6 +125,7 @@ def _train(
             metrics=metrics_of(score_by_segment(models.holdout, models.members)),
             params=settings.model_dump(),
             tags=_tags(tables, settings),
+            descriptors=descriptors(inputs.features),
         )
         registered = dict(zip(packed, logged, strict=True))
     except RegistryUnavailable as error:  # the champions of before go on: no week is missed

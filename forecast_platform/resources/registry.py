@@ -44,6 +44,8 @@ Alias = Literal["champion", "challenger", "baseline"]
 
 EXPERIMENT = "demand-forecasts"
 MODELS_FOLDER = "models"
+DESCRIPTORS_FOLDER = "descriptors"
+NO_FILES: Mapping[str, bytes] = {}
 MAX_BATCH = 900
 """MLflow takes at most 1,000 metrics in one call."""
 
@@ -124,6 +126,7 @@ class Registry(Protocol):
         metrics: Mapping[str, float],
         params: Mapping[str, Any],
         tags: Mapping[str, str],
+        descriptors: Mapping[str, bytes] = NO_FILES,
     ) -> list[RegisteredModel]:
         """Register the models of one region and week."""
         ...
@@ -187,6 +190,7 @@ class ModelRegistry(dg.ConfigurableResource):
         metrics: Mapping[str, float],
         params: Mapping[str, Any],
         tags: Mapping[str, str],
+        descriptors: Mapping[str, bytes] = NO_FILES,
     ) -> list[RegisteredModel]:
         """Register the models of one region and week as one MLflow run.
 
@@ -205,6 +209,9 @@ class ModelRegistry(dg.ConfigurableResource):
             Training parameters, logged with the run.
         tags : Mapping[str, str]
             Tags of the run and of each version: git commit, table versions, seed.
+        descriptors : Mapping[str, bytes], optional
+            Files that say how the models are called: signature, input example, requirements. Kept
+            once, beside the models.
 
         Returns
         -------
@@ -226,7 +233,8 @@ class ModelRegistry(dg.ConfigurableResource):
                 tags={**shared, "idempotency_key": key},
             )
             if run.info.status != "FINISHED":
-                _log_contents(client, run, candidates, metrics, params)
+                _log_files(client, run, candidates, descriptors)
+                _log_numbers(client, run, metrics, params)
             versions = _create_versions(client, run, candidates, digests, shared)
             if run.info.status != "FINISHED":
                 client.set_terminated(run.info.run_id)
@@ -394,20 +402,27 @@ def _find_run(client: "MlflowClient", experiment: str, key: str) -> "Run | None"
     return found[0] if found else None
 
 
-def _log_contents(
+def _log_files(
     client: "MlflowClient",
     run: "Run",
     candidates: Sequence[Candidate],
-    metrics: Mapping[str, float],
-    params: Mapping[str, Any],
+    descriptors: Mapping[str, bytes],
 ) -> None:
-    """Write files, metrics and parameters in as few calls as MLflow allows."""
-    from mlflow.entities import Metric, Param
-
+    """Write all files in one call."""
     with tempfile.TemporaryDirectory() as temporary:
         for one in candidates:
-            write_files(Path(temporary) / one.name, one.files)
-        client.log_artifacts(run.info.run_id, temporary, MODELS_FOLDER)
+            write_files(Path(temporary) / MODELS_FOLDER / one.name, one.files)
+        if descriptors:
+            write_files(Path(temporary) / DESCRIPTORS_FOLDER, descriptors)
+        client.log_artifacts(run.info.run_id, temporary)
+
+
+def _log_numbers(
+    client: "MlflowClient", run: "Run", metrics: Mapping[str, float], params: Mapping[str, Any]
+) -> None:
+    """Write metrics and parameters in one call."""
+    from mlflow.entities import Metric, Param
+
     # The run's own start is the time of its metrics, so that completing a run repeats them.
     logged = [
         Metric(name, float(value), run.info.start_time, 0)
@@ -436,7 +451,13 @@ def _create_versions(
             one.name,
             source=f"{run.info.artifact_uri}/{MODELS_FOLDER}/{one.name}",
             run_id=run.info.run_id,
-            tags={**tags, **one.tags, "sha256": digests[one.name]},
+            tags={
+                **tags,
+                **one.tags,
+                "sha256": digests[one.name],
+                "size_bytes": str(sum(map(len, one.files.values()))),
+                "descriptors": f"{run.info.artifact_uri}/{DESCRIPTORS_FOLDER}",
+            },
             await_creation_for=0,
         )
         versions[one.name] = _registered(created)

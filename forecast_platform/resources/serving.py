@@ -282,31 +282,23 @@ def load_or_copy(registry: Registry, name: str, row: Row) -> tuple[Any, str | No
     RegistryUnavailable
         If they cannot be reached and there is no copy.
     """
+    files, copy_used = fetch_or_copy(registry, name, row)
+    model = read_model(files, str(row["artifact_uri"]))
+    if copy_used is None:
+        registry.copies.keep(name, str(row["sha256"]), files)
+    return model, copy_used
+
+
+def fetch_or_copy(registry: Registry, name: str, row: Row) -> tuple[dict[str, bytes], str | None]:
+    """Fetch the verified files of a promoted model, or its local copy; see `load_or_copy`."""
     uri, digest = str(row["artifact_uri"]), str(row["sha256"])
     try:
-        files, copy_used = registry.fetch(uri, digest), None
+        return registry.fetch(uri, digest), None
     except RegistryUnavailable as error:
         copied = registry.copies.find(name, digest)
         if copied is None:
             raise RegistryUnavailable(f"{error}; there is no local copy") from error
-        files, copy_used = copied, str(error)
-    model = read_model(files, uri)
-    if copy_used is None:
-        registry.copies.keep(name, digest, files)
-    return model, copy_used
-
-
-def load_registered(registry: Registry, artifact_uri: str, digest: str) -> Any:
-    """Fetch a model, verify it, and read it as data.
-
-    Raises
-    ------
-    CorruptModel
-        If its files are gone, differ from the registered ones, or are no model.
-    RegistryUnavailable
-        If they cannot be reached.
-    """
-    return read_model(registry.fetch(artifact_uri, digest), artifact_uri)
+        return copied, str(error)
 
 
 def read_model(files: Mapping[str, bytes], what: str) -> Any:
