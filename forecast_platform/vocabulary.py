@@ -21,6 +21,12 @@ Y: Final = "y"
 """Net demand: shipped minus returned, clipped at 0 [units]."""
 
 Y_HAT: Final = "y_hat"
+Y_HAT_P10: Final = "y_hat_p10"
+Y_HAT_P50: Final = "y_hat_p50"
+Y_HAT_P90: Final = "y_hat_p90"
+QUANTILES: Final = {Y_HAT_P10: 0.1, Y_HAT_P50: 0.5, Y_HAT_P90: 0.9}
+"""Columns of the range around a forecast, and the share of demand that lies at or below each."""
+
 CUTOFF: Final = "cutoff"
 """Last week whose demand a model or a feature row has seen."""
 

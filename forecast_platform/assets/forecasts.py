@@ -29,7 +29,16 @@ from forecast_platform.resources.snapshot import Snapshot
 from forecast_platform.schemas.forecasts import CHAMPION, Forecasts
 from forecast_platform.schemas.lifecycle import FailoverState
 from forecast_platform.schemas.tables import as_table
-from forecast_platform.vocabulary import DS, HISTORICAL_AVERAGE, SEGMENT, UNIQUE_ID, Y_HAT, Y
+from forecast_platform.vocabulary import (
+    DS,
+    HISTORICAL_AVERAGE,
+    SEGMENT,
+    UNIQUE_ID,
+    Y_HAT,
+    Y_HAT_P10,
+    Y_HAT_P90,
+    Y,
+)
 
 PLOTTED_WEEKS = 26
 """Recent actuals in the plot [weeks]."""
@@ -54,9 +63,9 @@ def forecasts(
     """Weekly demand forecast of every series for the next weeks, as known at the close of a week.
 
     Made by the champion that `promotion` names for the segment; the forecasts of its members and
-    of the historical average stand beside it. Where the champion is missing, corrupt, too old, out
-    of reach or talks nonsense, the champion before it serves, then its last good forecast, then the
-    historical average; `served_by` and `failover_reason` say so, and the table `failover_state`
+    of the historical average stand beside it, and `y_hat_p10` to `y_hat_p90` hold demand in 80 of
+    100 cases. Where the champion is missing, corrupt, too old, out of reach or talks nonsense, the
+    champion before it serves, then its last good forecast, then the historical average; `served_by` and `failover_reason` say so, and the table `failover_state`
     since when. Units per week.
 
     Grain: one row per region, week, `unique_id` and week ahead `h`.
@@ -111,10 +120,13 @@ def _plot(key: RegionWeek, rows: pd.DataFrame, tables: Snapshot) -> dg.MarkdownM
     """Draw the demand of the whole region before and after the week."""
     since = key.week - pd.Timedelta(weeks=PLOTTED_WEEKS)
     recent = read_demand(tables, key.region, key.week, since=since)
-    ahead = rows.groupby(DS)[[Y_HAT, HISTORICAL_AVERAGE]].sum()
+    columns = [Y_HAT, HISTORICAL_AVERAGE, Y_HAT_P10, Y_HAT_P90]
+    ahead = rows.groupby(DS)[columns].sum()
+    has_range = bool(rows[[Y_HAT_P10, Y_HAT_P90]].notna().all(axis=None))
     return plot_forecast(
         recent.groupby(DS)[Y].sum(),
         ahead[Y_HAT],
         ahead[HISTORICAL_AVERAGE],
         title=f"{key.region}, all series, as known at {key.week:%Y-%m-%d}",
+        between=(ahead[Y_HAT_P10], ahead[Y_HAT_P90]) if has_range else None,
     )

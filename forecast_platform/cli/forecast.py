@@ -16,6 +16,7 @@ from forecast_platform.cli.console import (
     refuse,
     stop,
 )
+from forecast_platform.vocabulary import QUANTILES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +31,8 @@ NUMBERS: Final = {
     "model_version": "version",
     "h": "h",
     "y_hat": "y_hat",
+    "y_hat_p10": "p10",
+    "y_hat_p90": "p90",
     "historical_average": "average",
 }
 """Columns at the right and their headings."""
@@ -57,7 +60,9 @@ def show(
     """Show forecasts on the screen: what, for when, by which model, of which cutoff.
 
     [bold]week[/] is what was known, [bold]ds[/] the week that is forecast, [bold]h[/] the weeks
-    between; [bold]y_hat[/] the forecast in units. [bold]served_by[/] says whether the champion
+    between; [bold]y_hat[/] the forecast in units, [bold]p10[/] and [bold]p90[/] the range that
+    demand falls into in 80 of 100 cases ([bold]-[/] where a model forecasts none); forecast export
+    has the median too. [bold]served_by[/] says whether the champion
     served, or the historical average after a failover.
 
     [bold]Examples[/]
@@ -156,7 +161,18 @@ def _read(
     if forecasts.empty:
         stop("no forecast fits: `forecast-platform status` says what there is", ExitCode.FAILED)
     order = ["region", "week", "unique_id", "ds"]
-    return forecasts.sort_values(order, ignore_index=True)
+    return with_range(forecasts).sort_values(order, ignore_index=True)
+
+
+def with_range(forecasts: "pd.DataFrame") -> "pd.DataFrame":
+    """Add the columns of the range to forecasts of a table that was written before it had them.
+
+    >>> import pandas as pd
+    >>> with_range(pd.DataFrame({"y_hat": [3.0]})).columns.tolist()
+    ['y_hat', 'y_hat_p10', 'y_hat_p50', 'y_hat_p90']
+    """
+    missing = [name for name in QUANTILES if name not in forecasts.columns]
+    return forecasts.assign(**dict.fromkeys(missing, float("nan")))
 
 
 def _read_region(lake: "Lake", region: str, week: "pd.Timestamp | None") -> "pd.DataFrame | None":

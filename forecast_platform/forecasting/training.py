@@ -12,11 +12,18 @@ import numpy as np
 import pandas as pd
 
 from forecast_platform.forecasting.evaluation.backtest import KEPT, Fold, backtest, rolling_folds
+from forecast_platform.forecasting.evaluation.coverage import (
+    RawQuantiles,
+    corrections_of,
+    with_quantiles,
+)
 from forecast_platform.forecasting.models.base import Forecaster, require_columns
 from forecast_platform.forecasting.models.baseline import HistoricalAverage
 from forecast_platform.forecasting.models.ensemble import Ensemble, blend, fit_weights
 from forecast_platform.forecasting.models.families import BUILT_IN, Families, build
 from forecast_platform.forecasting.models.objective import Objective
+from forecast_platform.forecasting.models.quantiles import LEVELS, QuantileHeads
+from forecast_platform.forecasting.models.ranges import Range
 from forecast_platform.vocabulary import (
     CATEGORICAL_FEATURES,
     CUTOFF,
@@ -28,6 +35,7 @@ from forecast_platform.vocabulary import (
     MEMBERS,
     NUMERIC_FEATURES,
     PRODUCT_ID,
+    QUANTILES,
     SEGMENT,
     STORE_ID,
     UNIQUE_ID,
@@ -40,8 +48,10 @@ from forecast_platform.vocabulary import (
 
 SEGMENTS = tuple(f"{store}_{velocity}" for store in FORMATS for velocity in VELOCITIES)
 
-HOLDOUT_COLUMNS = (*KEPT, *MEMBERS, ENSEMBLE, HISTORICAL_AVERAGE)
+HOLDOUT_COLUMNS = (*KEPT, *MEMBERS, ENSEMBLE, HISTORICAL_AVERAGE, *QUANTILES)
 """Of the built-in members; others have a column in the place of ``MEMBERS``."""
+
+RAW_QUANTILES = "raw_quantiles"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +91,9 @@ class TrainingConfig:
         Largest forecast relative to the largest known demand of a series.
     max_rows : int, default=500_000
         Rows that the net is trained on.
+    quantiles : tuple of float, default=LEVELS
+        Levels that are learnt; a forecast of any level between the first and the last is
+        interpolated.
     families : mapping of str to type
         Classes of the members by name; a constructor is given those of the values here that it
         has parameters for.
@@ -104,7 +117,19 @@ class TrainingConfig:
     zero_weight: float = 0.25
     cap_multiple: float = 3.0
     max_rows: int = 500_000
+    quantiles: tuple[float, ...] = LEVELS
     families: Families = field(default_factory=lambda: dict(BUILT_IN))
+
+    def heads(self) -> QuantileHeads:
+        """Return the quantile heads, not fitted."""
+        return QuantileHeads(
+            self.numeric,
+            base=self.base,
+            levels=self.quantiles,
+            recency_weeks=self.recency_weeks,
+            seed=self.seed,
+            threads=self.threads,
+        )
 
     def members(self) -> dict[str, Forecaster]:
         """Return the members, not fitted."""
@@ -193,7 +218,9 @@ def train_region(
         return RegionModels({}, baselines, _empty_holdout(config), skipped, sizes, names)
     fitter = _Fitter(config, past)
     table = backtest(known, folds, fitter)
-    ensembles = _final_ensembles(known, past, fitter.members(known), table, config)
+    members = fitter.members(known)
+    ensembles = _final_ensembles(known, past, members, table, config)
+    _add_ranges(ensembles, fitter.heads(members, known), table)
     skipped |= {name: "no rows in the segment" for name in SEGMENTS if name not in ensembles}
     return RegionModels(ensembles, baselines, _reported(table, config), skipped, sizes, names)
 
@@ -209,16 +236,28 @@ class _Fitter:
         members = self._config.members()
         return {name: member.fit(known, known[Y]) for name, member in members.items()}
 
+    def heads(self, members: Mapping[str, Forecaster], known: pd.DataFrame) -> QuantileHeads:
+        """Fit the quantile heads on what the members say about the rows that they know."""
+        heads = self._config.heads()
+        rows = known.iloc[heads.chosen(len(known))]
+        made = {name: member.predict(rows) for name, member in members.items()}
+        return heads.fit(rows, rows[Y], pd.DataFrame(made, index=rows.index))
+
     def __call__(self, known: pd.DataFrame, cutoff: pd.Timestamp) -> Mapping[str, Forecaster]:
         """Fit members, capped as they will be when served, and the formats' baselines."""
         past = self._demand[self._demand[DS] <= cutoff]
+        members = self.members(known)
         capped = {
             name: Ensemble({name: member}, cap_multiple=self._config.cap_multiple).fit_caps(
                 past, past[Y]
             )
-            for name, member in self.members(known).items()
+            for name, member in members.items()
         }
-        return {**capped, HISTORICAL_AVERAGE: _ByFormat(_fit_baselines(past))}
+        return {
+            **capped,
+            RAW_QUANTILES: RawQuantiles(self.heads(members, known), capped),
+            HISTORICAL_AVERAGE: _ByFormat(_fit_baselines(past)),
+        }
 
 
 class _ByFormat:
@@ -329,16 +368,27 @@ def _final_ensembles(
     return ensembles
 
 
+def _add_ranges(
+    ensembles: Mapping[str, Ensemble], heads: QuantileHeads, table: pd.DataFrame
+) -> None:
+    """Give each ensemble the region's heads with its segment's corrections."""
+    corrections = corrections_of(table, heads.levels)
+    for segment, ensemble in ensembles.items():
+        ensemble.range_ = Range(heads, corrections.get(segment, corrections[""]))
+
+
 def _reported(table: pd.DataFrame, config: TrainingConfig) -> pd.DataFrame:
-    """Blend each reported fold by weights that only earlier folds have set."""
+    """Blend and correct each reported fold by what only earlier folds have set."""
     cutoffs = sorted(table[CUTOFF].unique())
     reported = cutoffs[1:] or cutoffs
     tables = []
     for cutoff in reported:
         earlier = table[table[CUTOFF] < cutoff]
+        corrections = corrections_of(earlier, config.quantiles)
         for segment, rows in table[table[CUTOFF] == cutoff].groupby(SEGMENT, observed=True):
             weights = _weights(earlier, str(segment), config)
-            tables.append(rows.assign(**{ENSEMBLE: blend(rows, weights)}))
+            made = rows.assign(**{ENSEMBLE: blend(rows, weights)})
+            tables.append(with_quantiles(made, corrections, config.quantiles))
     holdout = pd.concat(tables, ignore_index=True)[_holdout_columns(config)]
     text = dict.fromkeys((FORMAT, VELOCITY, SEGMENT), "str")
     return holdout.astype(text).sort_values([WEEK, UNIQUE_ID, H], ignore_index=True)
@@ -349,4 +399,4 @@ def _empty_holdout(config: TrainingConfig) -> pd.DataFrame:
 
 
 def _holdout_columns(config: TrainingConfig) -> list[str]:
-    return [*KEPT, *config.families, ENSEMBLE, HISTORICAL_AVERAGE]
+    return [*KEPT, *config.families, ENSEMBLE, HISTORICAL_AVERAGE, *QUANTILES]

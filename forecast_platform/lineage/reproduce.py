@@ -45,6 +45,7 @@ from forecast_platform.vocabulary import (
     HISTORICAL_AVERAGE,
     LASSO,
     OTHER_MEMBERS,
+    QUANTILES,
     SEGMENT,
     UNIQUE_ID,
     WEEK,
@@ -52,7 +53,7 @@ from forecast_platform.vocabulary import (
     H,
 )
 
-NUMBERS: Final = (Y_HAT, LASSO, EMBEDDING_NET, HISTORICAL_AVERAGE)
+NUMBERS: Final = (Y_HAT, *QUANTILES, LASSO, EMBEDDING_NET, HISTORICAL_AVERAGE)
 WHO: Final = (OTHER_MEMBERS, "served_by", "model_name", "model_version", "cutoff")
 KEY: Final = [WEEK, UNIQUE_ID, H]
 MAX_SHOWN: Final = 3
@@ -225,7 +226,9 @@ class _Reproducer:
             return
         served_by = self.result.found.served_by
         made = score(self.key, self._tables(), self.registry, features=segment, served_by=served_by)
-        self._compare_rows(what, made, (*NUMBERS, *WHO))
+        unknown_then = {name for name in QUANTILES if pd.isna(row.get(name))}
+        recorded = tuple(name for name in NUMBERS if name not in unknown_then)
+        self._compare_rows(what, made, (*recorded, *WHO))
 
     def _compare_rows(self, what: str, made: pd.DataFrame, columns: tuple[str, ...]) -> None:
         """Compare the forecast itself, and count the others of its segment that differ."""

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from forecast_platform.forecasting.training import RegionModels
 
 ORIGIN = "origin"
-METRICS = ("mape", "wape", "rmse_0", "rmse_all", "bias")
+METRICS = ("mape", "wape", "rmse_0", "rmse_all", "bias", "coverage_80", "pinball")
+OF_THE_RANGE = ("coverage_80", "pinball")
+"""Metrics that only the ensemble has."""
 
 
 def candidates_of(region: str, models: "RegionModels") -> dict[str, Candidate]:
@@ -60,6 +62,7 @@ def metrics_of(scores: pd.DataFrame) -> dict[str, float]:
         f"{row['segment']}/{row['model']}/{metric}": float(row[metric])
         for row in scores.to_dict("records")
         for metric in METRICS
+        if metric not in OF_THE_RANGE or row["model"] == ENSEMBLE
     }
 
 

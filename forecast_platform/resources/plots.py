@@ -21,7 +21,12 @@ ACTUAL_COLOUR, FORECAST_COLOUR, BASELINE_COLOUR = "#334155", "#0284c7", "#a8a29e
 
 
 def plot_forecast(
-    actual: pd.Series, forecast: pd.Series, baseline: pd.Series, *, title: str
+    actual: pd.Series,
+    forecast: pd.Series,
+    baseline: pd.Series,
+    *,
+    title: str,
+    between: tuple[pd.Series, pd.Series] | None = None,
 ) -> dg.MarkdownMetadataValue:
     """Draw recent actuals and what is forecast after them.
 
@@ -30,6 +35,8 @@ def plot_forecast(
     actual, forecast, baseline : pandas.Series
         Units indexed by the Monday of their week [units/week].
     title : str
+    between : tuple of two pandas.Series or None, default=None
+        Lower and upper end of a band around the forecast [units/week].
 
     Returns
     -------
@@ -43,13 +50,24 @@ def plot_forecast(
     joined = pd.concat([actual.tail(1), forecast])
     axes.plot(actual.index, actual, color=ACTUAL_COLOUR, label="actual")
     axes.plot(joined.index, joined, color=FORECAST_COLOUR, marker="o", ms=3, label="forecast")
+    if between is not None:
+        low, high = (pd.concat([actual.tail(1), end]) for end in between)
+        axes.fill_between(
+            low.index,
+            low,
+            high,
+            color=FORECAST_COLOUR,
+            alpha=0.15,
+            lw=0,
+            label="10-90 % of each series, added up",
+        )
     axes.plot(baseline.index, baseline, color=BASELINE_COLOUR, ls="--", label="historical average")
     axes.set_title(title, fontsize=9, loc="left")
     axes.set_ylabel("units per week", fontsize=8)
     axes.set_ylim(bottom=0)
     axes.tick_params(labelsize=7)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=7, frameon=False, ncols=3)
+    axes.legend(fontsize=7, frameon=False, ncols=4)
     return _as_markdown(figure, title)
 
 

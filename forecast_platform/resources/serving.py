@@ -7,7 +7,7 @@ is decided in the promotion asset; what a model computes belongs to
 `forecast_platform.forecasting.models`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +38,7 @@ from forecast_platform.vocabulary import (
     DS,
     FORMAT,
     HISTORICAL_AVERAGE,
+    QUANTILES,
     SEGMENT,
     UNIQUE_ID,
     VELOCITY,
@@ -158,10 +159,12 @@ class Server:
         self._refuse_old(serving.cutoff)
         members = serving.model.predict_members(made)
         forecast = self._checked(np.asarray(serving.model.combine(members), float), made)
+        between = range_of(serving, made, forecast, members=members)
         state = ServingState(served_by)
         if state is ServingState.CHAMPION and serving.copy_used:
             state = ServingState.LOCAL_COPY
-        served = {Y_HAT: forecast, **as_columns(members), **_origin(serving, served_by)}
+        served = {Y_HAT: forecast, **between, **as_columns(members)}
+        served |= _origin(serving, served_by)
         served |= {STATE: state, COPY_USED: serving.copy_used}
         return made.assign(**served, failover_reason=reason)
 
@@ -178,7 +181,7 @@ class Server:
             raise Unserved(f"the forecast of {found.week:%Y-%m-%d} has none of the series")
         forecast = carried[Y_HAT].where(known, made[Y_HAT]).to_numpy(float)
         self._checked(forecast, made)
-        result = made.copy()
+        result = made.assign(**{name: made[name].mask(known) for name in QUANTILES})
         for column in carried:
             own = result.get(column)
             result[column] = carried[column] if own is None else carried[column].where(known, own)
@@ -198,6 +201,7 @@ class Server:
         average = np.clip(average, 0, None)
         nobody = as_columns(pd.DataFrame(index=rows.index))
         made = rows.assign(**{Y_HAT: average, HISTORICAL_AVERAGE: average, **nobody})
+        made = made.assign(**range_or_none(baseline, rows, average))
         return made.assign(**{COPY_USED: None, **_origin(baseline, HISTORICAL_AVERAGE)})
 
     def _baseline(self, form: str) -> ServingModel:
@@ -265,6 +269,10 @@ class LevelOfFeatures:
         """Forecast the level of each row [units]."""
         return np.expm1(np.nan_to_num(rows["base_level"].to_numpy(float)))
 
+    def predict_quantiles(self, rows: pd.DataFrame, levels: Sequence[float]) -> NDArray[np.float64]:
+        """Say that nothing is known about a range."""
+        return np.full((len(rows), len(levels)), np.nan)
+
 
 def load_or_copy(registry: Registry, name: str, row: Row) -> tuple[Any, str | None]:
     """Fetch a promoted model; where its store does not answer, take the verified local copy.
@@ -325,6 +333,37 @@ def _origin(model: ServingModel, served_by: str) -> dict[str, Any]:
         "cutoff": model.cutoff,
         "served_by": served_by,
     }
+
+
+def range_of(
+    model: ServingModel, rows: pd.DataFrame, forecast: NDArray[np.float64], **known: Any
+) -> dict[str, NDArray[np.float64]]:
+    """Forecast the range, a column each; nan of a model that was made before there were ranges.
+
+    Raises
+    ------
+    Unserved
+        If it are no numbers, or they cross, or do not hold the forecast.
+    """
+    levels = tuple(QUANTILES.values())
+    quantiles = model.model.predict_quantiles(rows, levels, **known)
+    if np.isnan(quantiles).all():
+        return dict(zip(QUANTILES, quantiles.T, strict=True))
+    rising = np.isfinite(quantiles).all() and (np.diff(quantiles, axis=1) >= 0).all()
+    low, high = quantiles[:, 0], quantiles[:, -1]
+    if not rising or (low < 0).any() or (forecast < low).any() or (forecast > high).any():
+        raise Unserved("it forecasts a range that does not hold its forecast")
+    return dict(zip(QUANTILES, quantiles.T, strict=True))
+
+
+def range_or_none(
+    model: ServingModel, rows: pd.DataFrame, forecast: NDArray[np.float64]
+) -> dict[str, Any]:
+    """Forecast the range of the last resort: where that fails, there is none."""
+    try:
+        return range_of(model, rows, forecast)
+    except Unserved:
+        return dict.fromkeys(QUANTILES, np.nan)
 
 
 def _told(error: Exception) -> str:

@@ -38,6 +38,17 @@ class Forecasts(pa.DataFrameModel):
     ds: Series[pd.Timestamp] = pa.Field(description="Monday of the week that is forecast")
     h: Series[int] = pa.Field(ge=1, description="Weeks ahead of `week` [weeks]")
     y_hat: Series[float] = pa.Field(ge=0, description="Forecast demand, net of returns [units]")
+    y_hat_p10: Series[float] = pa.Field(
+        ge=0, nullable=True, description="Demand is below it in 10 of 100 cases [units]"
+    )
+    y_hat_p50: Series[float] = pa.Field(
+        ge=0,
+        nullable=True,
+        description="Median of demand; `y_hat`, which aims at MAPE, lies below it [units]",
+    )
+    y_hat_p90: Series[float] = pa.Field(
+        ge=0, nullable=True, description="Demand is above it in 10 of 100 cases [units]"
+    )
     lasso: Series[float] = pa.Field(
         ge=0, nullable=True, description="Forecast of the LASSO member [units]"
     )
@@ -80,9 +91,18 @@ class Forecasts(pa.DataFrameModel):
     def _ahead(cls, df: pd.DataFrame) -> pd.Series:
         return df["ds"] == df["week"] + pd.to_timedelta(7 * df["h"], unit="D")
 
-    @pa.check("y_hat", name="is_finite")
+    @pa.check("y_hat", "y_hat_p10", "y_hat_p50", "y_hat_p90", name="is_finite")
     def _finite(cls, y_hat: pd.Series) -> pd.Series:
         return pd.Series(np.isfinite(y_hat), index=y_hat.index)
+
+    @pa.dataframe_check(name="quantiles_do_not_cross")
+    def _rising(cls, df: pd.DataFrame) -> pd.Series:
+        crossed = (df["y_hat_p10"] > df["y_hat_p50"]) | (df["y_hat_p50"] > df["y_hat_p90"])
+        return ~crossed
+
+    @pa.dataframe_check(name="the_range_holds_the_forecast")
+    def _within(cls, df: pd.DataFrame) -> pd.Series:
+        return ~((df["y_hat"] < df["y_hat_p10"]) | (df["y_hat"] > df["y_hat_p90"]))
 
     @pa.dataframe_check(name="a_failover_has_a_reason")
     def _reasoned(cls, df: pd.DataFrame) -> pd.Series:

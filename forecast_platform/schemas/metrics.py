@@ -39,6 +39,13 @@ class HoldoutForecasts(pa.DataFrameModel):
     historical_average: Series[float] = pa.Field(
         ge=0, description="Forecast of the historical average [units]"
     )
+    y_hat_p10: Series[float] = pa.Field(
+        ge=0, nullable=True, description="10 % quantile of demand [units]"
+    )
+    y_hat_p50: Series[float] = pa.Field(ge=0, nullable=True, description="Median of demand [units]")
+    y_hat_p90: Series[float] = pa.Field(
+        ge=0, nullable=True, description="90 % quantile of demand [units]"
+    )
 
     class Config(pa.DataFrameModel.Config):
         """Column set and key."""
@@ -76,6 +83,18 @@ class ValidationMetrics(pa.DataFrameModel):
     )
     bias: Series[float] = pa.Field(
         nullable=True, description="Sum of (y_hat - y) over sum of y; above 0 is high [fraction]"
+    )
+    coverage_80: Series[float] = pa.Field(
+        ge=0,
+        le=1,
+        nullable=True,
+        description="Share of rows within y_hat_p10 and y_hat_p90; of the ensemble only [fraction]",
+    )
+    pinball: Series[float] = pa.Field(
+        ge=0,
+        nullable=True,
+        description="Mean pinball loss of the three quantiles over mean y; of the ensemble only "
+        "[fraction]",
     )
     n_rows: Series[int] = pa.Field(ge=1, description="Rows scored")
     n_positive: Series[int] = pa.Field(ge=0, description="Rows with y > 0")

@@ -1,5 +1,8 @@
 """What planners get, and what they get when a champion fails."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -177,3 +180,66 @@ def test_a_week_without_features_fails_and_names_itself(featured: World):
     assert not result.success
     assert later.key in str(result.failure_data_for_node("forecasts").error)
     assert len(featured.rows("forecasts", KEY)) == 24 * 4
+
+
+def test_every_forecast_has_a_range_that_holds_it(forecast: World):
+    rows = forecast.rows("forecasts", KEY)
+
+    assert {"champion"} <= set(rows["served_by"])
+    assert rows[["y_hat_p10", "y_hat_p50", "y_hat_p90"]].notna().all(axis=None)
+    assert (rows["y_hat_p10"] < rows["y_hat_p90"]).all()
+    assert rows["y_hat"].between(rows["y_hat_p10"], rows["y_hat_p90"]).all()
+
+
+def test_the_average_that_serves_has_a_range_too(featured: World):
+    featured.make([forecasts], KEY)
+
+    rows = featured.rows("forecasts", KEY)
+    assert rows[["y_hat_p10", "y_hat_p50", "y_hat_p90"]].notna().all(axis=None)
+    assert rows["y_hat"].between(rows["y_hat_p10"], rows["y_hat_p90"]).all()
+
+
+def test_a_champion_without_quantiles_serves_without_a_range(
+    forecast: World, monkeypatch: pytest.MonkeyPatch
+):
+    """Models that were registered before there were ranges go on serving."""
+    from forecast_platform.forecasting.models.ranges import Range
+
+    def none(self: object, X: pd.DataFrame, members: object, levels: tuple[float, ...]):
+        return np.full((len(X), len(levels)), np.nan)
+
+    before = forecast.rows("forecasts", KEY)
+    monkeypatch.setattr(Range, "predict", none)
+    forecast.make([forecasts], KEY)
+
+    rows = forecast.rows("forecasts", KEY)
+    pd.testing.assert_series_equal(rows["served_by"], before["served_by"])
+    assert rows.loc[rows["served_by"] == "champion", "y_hat_p10"].isna().all()
+    pd.testing.assert_series_equal(rows["y_hat"], before["y_hat"])
+
+
+def test_a_champion_whose_range_is_nonsense_is_not_believed(
+    forecast: World, monkeypatch: pytest.MonkeyPatch
+):
+    from forecast_platform.forecasting.models.ranges import Range
+
+    def falling(self: object, X: pd.DataFrame, *_: object):
+        return np.tile([70.0, 20.0, 10.0], (len(X), 1))
+
+    monkeypatch.setattr(Range, "predict", falling)
+    forecast.make([forecasts], KEY)
+
+    rows = forecast.rows("forecasts", KEY)
+    Forecasts.validate(rows, lazy=True)
+    assert set(rows["served_by"]) == {"historical_average"}
+
+
+def test_a_table_without_ranges_still_reads_and_takes_new_rows(forecast: World):
+    old = forecast.rows("forecasts", KEY).drop(columns=["y_hat_p10", "y_hat_p50", "y_hat_p90"])
+    shutil.rmtree(Path(forecast.lake.uri) / "forecasts")
+    forecast.lake.write("forecasts", old.assign(week=BEFORE.week), [BEFORE], run_id="old")
+
+    forecast.make([forecasts], KEY)
+
+    assert forecast.rows("forecasts", BEFORE)["y_hat_p10"].isna().all()
+    assert forecast.rows("forecasts", KEY)["y_hat_p10"].notna().all()

@@ -37,3 +37,12 @@ def test_a_region_without_models_has_no_scores(featured: World):
 
     assert result.success
     assert featured.rows("validation_metrics", key).empty
+
+
+def test_the_ensembles_range_is_scored_and_nobody_elses(forecast: World):
+    rows = forecast.rows("validation_metrics", KEY)
+
+    ranged = rows["coverage_80"].notna() & rows["pinball"].notna()
+    assert set(rows.loc[ranged, "model"]) == {"ensemble"}
+    assert ranged.sum() == (rows["model"] == "ensemble").sum()
+    assert rows.loc[ranged & (rows["segment"] == "all"), "coverage_80"].between(0.6, 1.0).all()

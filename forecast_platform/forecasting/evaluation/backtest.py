@@ -5,6 +5,7 @@ Only the order of time belongs here: which rows a model may learn from and which
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -101,7 +102,8 @@ def backtest(
     Returns
     -------
     pandas.DataFrame
-        One row per forecast: ``keep``, ``cutoff`` of the models, and a column per model [units].
+        One row per forecast: ``keep``, ``cutoff`` of the models, and a column per model [units];
+        a model that predicts a frame gives its columns.
     """
     columns = [column for column in keep if column in frame.columns]
     tables = []
@@ -112,7 +114,10 @@ def backtest(
             continue
         table = asked[columns].assign(**{CUTOFF: fold.cutoff})
         for name, model in fit(known, fold.cutoff).items():
-            table[name] = _checked(model.predict(asked), name, len(asked))
+            made: Any = model.predict(asked)
+            columns_of = made.items() if isinstance(made, pd.DataFrame) else [(name, made)]
+            for column, values in columns_of:
+                table[str(column)] = _checked(values, str(column), len(asked))
         tables.append(table)
     if not tables:
         return pd.DataFrame(columns=[*columns, CUTOFF])

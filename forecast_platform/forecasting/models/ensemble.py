@@ -3,7 +3,7 @@
 How a member is fitted belongs to its own module; when, to `forecast_platform.forecasting.training`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any, Self
 
@@ -22,6 +22,8 @@ from forecast_platform.forecasting.models.base import (
 from forecast_platform.forecasting.models.baseline import looked_up, read_table
 from forecast_platform.forecasting.models.families import BUILT_IN, Families
 from forecast_platform.forecasting.models.objective import Objective
+from forecast_platform.forecasting.models.quantiles import HIGH, LOW
+from forecast_platform.forecasting.models.ranges import Range
 from forecast_platform.vocabulary import PRODUCT_ID, UNIQUE_ID
 
 SHRINKAGE = 0.3
@@ -56,8 +58,14 @@ class Ensemble(Estimator):
     The cap guards against one extreme input. A series not seen in ``fit`` is held to the largest
     demand of its product, a new product to the largest of all. At least one unit can always be
     forecast, so a series that has only known zeros can start to sell.
+
+    Attributes
+    ----------
+    range_ : Range or None
+        Forecasts the quantiles; training sets it, and without it there are none.
     """
 
+    range_: Range | None = None
     caps_: pd.Series
     product_caps_: pd.Series
     overall_cap_: float
@@ -113,6 +121,34 @@ class Ensemble(Estimator):
         """Blend what `predict_members` gave [units]."""
         return blend(members, self.weights_)
 
+    def predict_quantiles(
+        self,
+        X: pd.DataFrame,
+        levels: Sequence[float] = (LOW, 0.5, HIGH),
+        *,
+        members: pd.DataFrame | None = None,
+    ) -> NDArray[np.float64]:
+        """Forecast quantiles of demand, shape (n_rows, n_levels) [units]; nan without `range_`.
+
+        Levels never cross, and none is negative. Those up to `LOW` and from `HIGH` on are moved so
+        that the forecast lies between them: an optimal forecast for MAPE lies below the median.
+
+        Parameters
+        ----------
+        X : pandas.DataFrame
+            Features, with ``h``.
+        levels : sequence of float, default=(0.1, 0.5, 0.9)
+        members : pandas.DataFrame or None, default=None
+            What `predict_members` gave, where it is known already.
+        """
+        if self.range_ is None:
+            return np.full((len(X), len(levels)), np.nan)
+        members = self.predict_members(X) if members is None else members
+        made = np.minimum(self.range_.predict(X, members, levels), self._cap(X)[:, None])
+        forecast, asked = self.combine(members)[:, None], np.asarray(levels)
+        made = np.where(asked <= LOW, np.minimum(made, forecast), made)
+        return np.where(asked >= HIGH, np.maximum(made, forecast), made)
+
     def _cap(self, X: pd.DataFrame) -> NDArray[np.float64]:
         series = looked_up(self.caps_, X[UNIQUE_ID])
         products = looked_up(self.product_caps_, X[PRODUCT_ID])
@@ -139,6 +175,9 @@ class Ensemble(Estimator):
         }
         for name, (_, own) in states.items():
             arrays |= {f"{name}/{key}": array for key, array in own.items()}
+        if self.range_ is not None:
+            values["range"], own = self.range_.to_state()
+            arrays |= {f"range/{key}": array for key, array in own.items()}
         return values, arrays
 
     @classmethod
@@ -173,6 +212,8 @@ class Ensemble(Estimator):
         model.caps_ = read_table(values["series"], arrays, f"{prefix}series")
         model.product_caps_ = read_table(values["products"], arrays, f"{prefix}products")
         model.overall_cap_ = float(taken(arrays, f"{prefix}overall", (1,))[0])
+        if "range" in values:
+            model.range_ = Range.from_state(values["range"], arrays, f"{prefix}range/")
         return model
 
 

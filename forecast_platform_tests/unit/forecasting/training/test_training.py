@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from forecast_platform.forecasting.evaluation.coverage import range_scores
 from forecast_platform.forecasting.evaluation.metrics import mape
 from forecast_platform.forecasting.models.files import load_model, to_files
 from forecast_platform.forecasting.training import (
@@ -11,7 +12,7 @@ from forecast_platform.forecasting.training import (
     fit_baseline,
     train_region,
 )
-from forecast_platform.vocabulary import MEMBERS
+from forecast_platform.vocabulary import MEMBERS, QUANTILES
 from forecast_platform_tests.oracles.backtest import a_demand, a_frame
 
 CONFIG = TrainingConfig(
@@ -118,7 +119,7 @@ def test_held_out_forecasts_do_not_know_the_weeks_they_are_about(trained, frame,
 
     after = train_region(rewritten(frame), rewritten(demand), cutoff=cutoff, config=CONFIG).holdout
 
-    forecasts = [*MEMBERS, "ensemble", "historical_average"]
+    forecasts = [*MEMBERS, "ensemble", "historical_average", *QUANTILES]
     pd.testing.assert_frame_equal(after[forecasts], trained.holdout[forecasts], check_exact=True)
 
 
@@ -224,3 +225,24 @@ def test_the_first_week_of_a_region_has_baselines_before_it_has_training_rows(fr
 
     assert set(models.baselines) == {"large", "small"}
     assert models.ensembles == {}
+
+
+def test_the_held_out_range_covers_what_it_says(trained):
+    scores = range_scores(trained.holdout)
+
+    assert 0.7 < scores["coverage_80"] < 0.97
+    assert scores["pinball"] < 0.2
+
+
+def test_an_ensemble_read_back_forecasts_the_same_quantiles_to_the_last_bit(trained, frame):
+    for segment, ensemble in trained.ensembles.items():
+        rows = frame[frame["segment"] == segment]
+
+        made = ensemble.predict_quantiles(rows, (0.05, 0.1, 0.3, 0.5, 0.9))
+
+        assert np.isfinite(made).all()
+        assert (np.diff(made, axis=1) >= 0).all()
+        assert (made[:, 1] <= ensemble.predict(rows)).all()
+        assert (made[:, -1] >= ensemble.predict(rows)).all()
+        read = load_model(to_files(ensemble))
+        assert (read.predict_quantiles(rows, (0.05, 0.1, 0.3, 0.5, 0.9)) == made).all()
