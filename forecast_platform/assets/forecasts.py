@@ -65,8 +65,9 @@ def forecasts(
     Made by the champion that `promotion` names for the segment; the forecasts of its members and
     of the historical average stand beside it, and `y_hat_p10` to `y_hat_p90` hold demand in 80 of
     100 cases. Where the champion is missing, corrupt, too old, out of reach or talks nonsense, the
-    champion before it serves, then its last good forecast, then the historical average; `served_by` and `failover_reason` say so, and the table `failover_state`
-    since when. Units per week.
+    champion before it serves, then its last good forecast, then the historical average;
+    `served_by` and `failover_reason` say so, and the table `failover_state` since when. Units per
+    week.
 
     Grain: one row per region, week, `unique_id` and week ahead `h`.
     """
