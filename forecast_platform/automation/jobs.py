@@ -21,7 +21,14 @@ RANGE_RUN_SECONDS: Final = 6 * 60 * 60
 """Years of history of many regions in one run take longer."""
 
 DATA_GROUPS: Final = ("raw", "conditioned", "features", "quality")
-FORECAST_GROUPS: Final = (*DATA_GROUPS, "training", "validation", "promotion", "forecasting")
+FORECAST_GROUPS: Final = (
+    *DATA_GROUPS,
+    "training",
+    "validation",
+    "promotion",
+    "forecasting",
+    "monitoring",
+)
 
 weekly_forecast = dg.define_asset_job(
     "weekly_forecast",
@@ -29,7 +36,7 @@ weekly_forecast = dg.define_asset_job(
     partitions_def=region_weeks,
     description=(
         "Take one region's week the whole way: delivered files, marts, features, models, gate, "
-        "forecasts of the next weeks."
+        "forecasts of the next weeks, and what became of those before."
     ),
     tags={"dagster/max_runtime": str(WEEK_RUN_SECONDS)},
 )

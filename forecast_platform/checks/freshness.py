@@ -4,9 +4,11 @@
 check looks at what made each region's forecasts, and its verdict counts.
 """
 
+from datetime import timedelta
+
 from forecast_platform.assets.forecasts import forecasts
-from forecast_platform.checks.partitioned import Tables, region_week_check
-from forecast_platform.schemas.models import STALE_AFTER
+from forecast_platform.checks.partitioned import Mild, Tables, region_week_check
+from forecast_platform.schemas.models import AGEING_AFTER, STALE_AFTER
 from forecast_platform.vocabulary import CUTOFF, SEGMENT, WEEK
 
 
@@ -14,15 +16,17 @@ from forecast_platform.vocabulary import CUTOFF, SEGMENT, WEEK
 def models_are_fresh(tables: Tables) -> list[str]:
     """No forecast comes from a model whose cutoff is more than 60 days before its week.
 
-    Does not stop what is downstream: a stale forecast is better than none, and it says its age.
+    Warns from 45 days on. Does not stop what is downstream: a stale forecast is better than none,
+    and it says its age.
     """
     rows = tables["forecasts"]
     ages = (rows[WEEK] - rows[CUTOFF]).groupby(rows[SEGMENT]).max()
-    return [
-        f"{segment}: the model is {age.days} days old"
-        for segment, age in ages.items()
-        if age > STALE_AFTER
-    ]
+    return [_told(str(segment), age) for segment, age in ages.items() if age >= AGEING_AFTER]
+
+
+def _told(segment: str, age: timedelta) -> str:
+    text = f"{segment}: the model is {age.days} days old"
+    return text if age > STALE_AFTER else Mild(f"{text}, and stale above {STALE_AFTER.days}")
 
 
 freshness_checks = [models_are_fresh]

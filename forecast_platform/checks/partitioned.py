@@ -30,6 +30,12 @@ what is wrong."""
 MAX_SHOWN = 50
 
 
+class Mild(str):
+    """A problem that only warns, in a check whose other problems fail."""
+
+    __slots__ = ()
+
+
 def region_week_check(
     asset: dg.AssetsDefinition,
     *,
@@ -145,6 +151,8 @@ def _result(
     problems: Sequence[tuple[str, str]], n_keys: int, severity: dg.AssetCheckSeverity
 ) -> dg.AssetCheckResult:
     failed = sorted({key for key, _ in problems})
+    if problems and all(isinstance(problem, Mild) for _, problem in problems):
+        severity = dg.AssetCheckSeverity.WARN
     metadata: dict[str, Any] = {
         "n_region_weeks": n_keys,
         "n_failed": len(failed),

@@ -4,14 +4,17 @@ What a contract says is in `forecast_platform.schemas`; checks of other laws are
 `forecast_platform.checks.partitioned`.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
+
 import dagster as dg
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
-from forecast_platform.partitions import region_weeks, region_weeks_of
+from forecast_platform.partitions import RegionWeek, region_weeks, region_weeks_of
 from forecast_platform.resources.lake import Lake
 
 MAX_CASES_SHOWN = 50
+NAME = "satisfies_schema"
 
 
 def build_schema_check(
@@ -25,27 +28,61 @@ def build_schema_check(
 
     @dg.asset_check(
         asset=asset,
-        name="satisfies_schema",
+        name=NAME,
         description=f"Rows satisfy {schema.__name__}: {schema.__doc__}",
         blocking=True,
         partitions_def=region_weeks,
     )
     def check(context: dg.AssetCheckExecutionContext, lake: Lake) -> dg.AssetCheckResult:
-        keys = region_weeks_of(context)
-        rows = lake.read(
-            table,
-            region=sorted({key.region for key in keys}),
-            weeks=sorted({key.week for key in keys}),
-        )
-        try:
-            schema.validate(rows, lazy=True)
-        except SchemaErrors as errors:
-            cases = errors.failure_cases
-            shown = cases.head(MAX_CASES_SHOWN).astype(str).to_markdown(index=False)
-            return dg.AssetCheckResult(
-                passed=False,
-                metadata={"n_failures": len(cases), "failures": dg.MetadataValue.md(shown)},
-            )
-        return dg.AssetCheckResult(passed=True, metadata={"dagster/row_count": len(rows)})
+        return _judge(lake, table, schema, region_weeks_of(context))
 
     return check
+
+
+def build_schema_checks(
+    name: str, schemas: Mapping[str, type[pa.DataFrameModel]]
+) -> dg.AssetChecksDefinition:
+    """Build the blocking checks of tables that one step makes, in one step too."""
+
+    @dg.multi_asset_check(
+        name=name,
+        specs=[
+            dg.AssetCheckSpec(
+                NAME,
+                asset=table,
+                description=f"Rows satisfy {schema.__name__}: {schema.__doc__}",
+                blocking=True,
+                partitions_def=region_weeks,
+            )
+            for table, schema in schemas.items()
+        ],
+        can_subset=True,
+    )
+    def check(context: dg.AssetCheckExecutionContext, lake: Lake) -> Iterator[dg.AssetCheckResult]:
+        keys = region_weeks_of(context)
+        for asked in sorted(context.selected_asset_check_keys):
+            table = asked.asset_key.to_user_string()
+            result = _judge(lake, table, schemas[table], keys)
+            yield result._replace(asset_key=asked.asset_key, check_name=asked.name)
+
+    return check
+
+
+def _judge(
+    lake: Lake, table: str, schema: type[pa.DataFrameModel], keys: Sequence[RegionWeek]
+) -> dg.AssetCheckResult:
+    rows = lake.read(
+        table,
+        region=sorted({key.region for key in keys}),
+        weeks=sorted({key.week for key in keys}),
+    )
+    try:
+        schema.validate(rows, lazy=True)
+    except SchemaErrors as errors:
+        cases = errors.failure_cases
+        shown = cases.head(MAX_CASES_SHOWN).astype(str).to_markdown(index=False)
+        return dg.AssetCheckResult(
+            passed=False,
+            metadata={"n_failures": len(cases), "failures": dg.MetadataValue.md(shown)},
+        )
+    return dg.AssetCheckResult(passed=True, metadata={"dagster/row_count": len(rows)})

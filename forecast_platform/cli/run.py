@@ -53,8 +53,9 @@ def run(
     """Take regions and weeks through the stages, and say what failed and why.
 
     Stages, in order: raw, conditioned, features ([bold]data[/]); training, validation, promotion,
-    forecasting ([bold]models[/]). Running a region-week again replaces what it wrote before,
-    nothing else. Ranges of data run as few large runs; models run one region-week at a time.
+    forecasting, monitoring ([bold]models[/]). Running a region-week again replaces what it wrote
+    before, nothing else. Ranges of data run as few large runs; models run one region-week at a
+    time.
 
     With [bold]--as-of[/] every table is read as it was at that time, the raw ones too; what is
     made goes into an overlay below the home, with a registry of its own, and nothing current

@@ -42,6 +42,9 @@ VERDICTS = (
 STALE_AFTER = timedelta(days=60)
 """A model is stale when more than this lies between its cutoff and the week that it scores."""
 
+AGEING_AFTER = timedelta(days=45)
+"""From this age on a model is about to become stale: the check warns."""
+
 MODELS_PER_REGION = len(FORMATS) * len(VELOCITIES) + len(FORMATS)
 """Four ensembles and two baselines."""
 

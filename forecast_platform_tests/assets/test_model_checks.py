@@ -13,17 +13,18 @@ from forecast_platform.checks.contracts import contract_checks
 from forecast_platform.checks.freshness import models_are_fresh
 from forecast_platform.partitions import RegionWeek, region_weeks
 from forecast_platform.resources.io_manager import LakeIOManager
+from forecast_platform.resources.landing import Landing
 from forecast_platform_tests.assets.conftest import MODEL_ASSETS, REGION, WEEKS, World
 
 KEY = RegionWeek(REGION, WEEKS[-1])
 
 
-def evaluate(world: World, checks, *keys: RegionWeek):
+def evaluate(world: World, checks, *keys: RegionWeek, assets=()):
     """Run checks alone, on what is in the lake."""
     first, *_, last = (*keys, *keys) or (KEY, KEY)
     world.instance.add_dynamic_partitions("region", [REGION])
     defs = dg.Definitions(
-        assets=[demand_features, *MODEL_ASSETS],
+        assets=[demand_features, *MODEL_ASSETS, *assets],
         asset_checks=checks,
         jobs=[
             dg.define_asset_job(
@@ -35,6 +36,7 @@ def evaluate(world: World, checks, *keys: RegionWeek):
         resources={
             "lake": world.lake,
             "lake_io_manager": LakeIOManager(lake=world.lake),
+            "landing": Landing(uri=world.lake.uri),
             "registry": world.registry,
             "model_settings": world.settings,
             "lifecycle": world.lifecycle,
@@ -107,9 +109,18 @@ def test_a_series_that_nobody_asked_for_is_found(forecast: World):
     assert "4 rows not asked for" in found.description
 
 
-@pytest.mark.parametrize(("days", "is_fresh"), [(0, True), (60, True), (61, False)])
-def test_a_model_is_stale_after_sixty_days_and_not_on_the_sixtieth(
-    forecast: World, days: int, is_fresh: bool
+@pytest.mark.parametrize(
+    ("days", "says"),
+    [
+        (0, None),
+        (44, None),
+        (45, dg.AssetCheckSeverity.WARN),
+        (60, dg.AssetCheckSeverity.WARN),
+        (61, dg.AssetCheckSeverity.ERROR),
+    ],
+)
+def test_a_model_warns_from_45_days_and_is_stale_after_60_and_not_on_the_60th(
+    forecast: World, days: int, says: dg.AssetCheckSeverity | None
 ):
     rows = forecast.rows("forecasts", KEY)
     is_fast = rows["segment"] == "large_fast"
@@ -118,8 +129,9 @@ def test_a_model_is_stale_after_sixty_days_and_not_on_the_sixtieth(
 
     found = evaluate(forecast, [models_are_fresh])["models_are_fresh"]
 
-    assert found.passed is is_fresh
-    assert is_fresh or "large_fast: the model is 61 days old" in found.description
+    assert found.passed is (says is None)
+    assert says is None or found.severity is says
+    assert says is None or f"large_fast: the model is {days} days old" in found.description
 
 
 @pytest.mark.parametrize(

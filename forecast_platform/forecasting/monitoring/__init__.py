@@ -1,1 +1,1 @@
-"""What served forecasts turned out to be worth: realised errors, their decay, drift of residuals."""
+"""What served forecasts were worth: realised errors, their decay, drift of residuals."""

@@ -43,8 +43,8 @@ class ResidualTest:
     Parameters
     ----------
     alpha : float, default=0.005
-        Share of weeks without any shift that lie outside, were weeks independent; docs/monitoring.md
-        has what was measured on weeks that are not.
+        Share of weeks without any shift that lie outside, were weeks independent; what was measured
+        on weeks that are not is in docs/monitoring.md.
     min_shift : float, default=0.1
         A smaller shift is let pass: a tenth of demand [log units].
 
