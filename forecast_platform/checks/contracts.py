@@ -1,5 +1,6 @@
 """Every table from features to forecasts, and those on data quality, held to their contracts."""
 
+from forecast_platform.assets.explanations import forecast_contributions, model_explanations
 from forecast_platform.assets.features import demand_features
 from forecast_platform.assets.forecasts import forecasts
 from forecast_platform.assets.promotion import promotion
@@ -7,6 +8,7 @@ from forecast_platform.assets.quality import quality_checks, quality_rows
 from forecast_platform.assets.training import trained_ensembles
 from forecast_platform.assets.validation import validation_metrics
 from forecast_platform.checks.schema import build_schema_check
+from forecast_platform.schemas.explanations import ForecastContributions, ModelExplanations
 from forecast_platform.schemas.features import DemandFeatures
 from forecast_platform.schemas.forecasts import Forecasts
 from forecast_platform.schemas.metrics import ValidationMetrics
@@ -19,6 +21,8 @@ contract_checks = [
     build_schema_check(validation_metrics, ValidationMetrics),
     build_schema_check(promotion, Promotion),
     build_schema_check(forecasts, Forecasts),
+    build_schema_check(model_explanations, ModelExplanations),
+    build_schema_check(forecast_contributions, ForecastContributions),
 ]
 quality_contract_checks = [
     build_schema_check(quality_rows, QualityRows),

@@ -16,6 +16,7 @@ from forecast_platform.cli.console import (
     refuse,
     stop,
 )
+from forecast_platform.cli.explain import explain
 from forecast_platform.vocabulary import QUANTILES
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
     from forecast_platform.resources.lake import Lake
 
-app = typer.Typer(no_args_is_help=True, help="Show and export forecasts.")
+app = typer.Typer(no_args_is_help=True, help="Show, explain and export forecasts.")
+app.command()(explain)
 
 TABLE: Final = "forecasts"
 SHOWN: Final = ("region", "week", "store_id", "product_id", "ds", "served_by", "cutoff")
