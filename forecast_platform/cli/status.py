@@ -35,6 +35,9 @@ class RegionStatus:
     stale: int = 0
     """Forecast rows whose model was trained more than 60 days before."""
 
+    unhealthy: str = ""
+    """What `model_health` says of the last week, where it is not well."""
+
     failed: tuple[str, ...] = ()
     """Region-weeks whose last try failed."""
 
@@ -52,7 +55,8 @@ def status(
     [bold]models[/] counts the ensembles that serve, of those that there could be;
     [bold]failover[/] the forecasts of the last week that the historical average had to serve;
     [bold]stale[/] those by a model trained more than 60 days before; [bold]failed[/] the
-    region-weeks whose last try failed. Delivered files that no source reads are named.
+    region-weeks whose last try failed. Delivered files that no source reads are named, and segments
+    whose models grow old, lost skill or see drift (`model_health`).
     """
     from forecast_platform.cli.sources import open_landing, tell_unmatched
     from forecast_platform.launching.instance import open_instance, open_lake, registered_regions
@@ -83,8 +87,25 @@ def _look(lake: "Lake", region: str, failed: tuple[str, ...]) -> RegionStatus:
         rows=0 if forecasts is None else len(forecasts),
         failed_over=0 if forecasts is None else int((forecasts["served_by"] != "champion").sum()),
         stale=0 if forecasts is None else _n_stale(forecasts),
+        unhealthy=_unhealthy(_last(lake, "model_health", region)),
         failed=failed,
     )
+
+
+def _unhealthy(health: "pd.DataFrame | None") -> str:
+    """Name the segments whose models are not well, by what is wrong."""
+    if health is None:
+        return ""
+    found = {
+        "ageing": health.loc[health["status"] == "ageing", "segment"],
+        "stale": health.loc[health["status"] == "stale", "segment"],
+        "without forecast": health.loc[health["status"] == "no_forecast", "segment"],
+        "degraded": health.loc[health["is_degraded"], "segment"],
+    }
+    told = [f"{what}: {', '.join(segments)}" for what, segments in found.items() if len(segments)]
+    if health["is_drifted"].any():
+        told.append("drifted (see model_drift)")
+    return "; ".join(told)
 
 
 def _n_stale(forecasts: "pd.DataFrame") -> int:
@@ -129,6 +150,8 @@ def _print(found: list[RegionStatus]) -> None:
         )
     out.print(table)
     for one in found:
+        if one.unhealthy:
+            err.print(f"[yellow]health[/] {one.region}: {one.unhealthy}", highlight=False)
         if one.failed:
             err.print(f"[red]failed[/] {one.region}: {', '.join(one.failed)}", highlight=False)
 

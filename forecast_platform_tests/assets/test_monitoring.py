@@ -12,6 +12,7 @@ from forecast_platform.assets.forecasts import forecasts
 from forecast_platform.assets.monitoring import monitoring
 from forecast_platform.checks.freshness import models_are_fresh
 from forecast_platform.checks.monitoring import monitoring_checks
+from forecast_platform.cli.status import _look
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.lake import Lake
 from forecast_platform.schemas.monitoring import ForecastAccuracy, ModelDrift, ModelHealth
@@ -188,3 +189,22 @@ def test_the_checks_tell_of_decay_and_drift(watched: World):
     assert not found["skill_is_kept"].passed
     assert "large_slow" in (found["skill_is_kept"].description or "")
     assert found["satisfies_schema"].passed
+
+
+def test_status_names_the_segments_that_are_not_well(watched: World):
+    watched.make([monitoring], LAST)
+
+    told = _look(watched.lake, REGION, ()).unhealthy
+
+    assert told.startswith("stale: ")
+    assert "small_slow" in told
+    assert "degraded" not in told
+
+
+def test_a_week_that_is_watched_again_replaces_its_rows(watched: World):
+    watched.make([monitoring], LAST)
+    watched.make([monitoring], LAST)
+
+    health = watched.rows("model_health", LAST)
+    assert len(health) == 4
+    assert not watched.rows("forecast_accuracy", LAST).duplicated(["ds", "segment", "h"]).any()

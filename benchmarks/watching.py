@@ -1,0 +1,108 @@
+"""How often the watch on production raises a false alarm, and how soon it finds a planted shift.
+
+    python -m benchmarks.watching [--home data] [--shift 0.7]
+
+Takes a home whose weeks have features, as `make demo` leaves one. In each region, models of one
+week forecast every later one; residuals and features of these weeks are judged as
+`forecast_platform.resources.watching` judges them, and once more with all demand from a week on
+multiplied by ``--shift``. Nothing is written.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from forecast_platform.forecasting.monitoring.residuals import ResidualTest, weekly_residuals
+from forecast_platform.partitions import RegionWeek
+from forecast_platform.quality.drift import judge_values, sketch_weeks
+from forecast_platform.quality.verdicts import PAST_WEEKS
+from forecast_platform.resources.lake import Lake
+from forecast_platform.resources.model_settings import ModelSettings
+from forecast_platform.resources.region_training import TrainingInputs, read_inputs, train_at
+from forecast_platform.resources.snapshot import Snapshot
+from forecast_platform.resources.watching import WATCHED
+from forecast_platform.vocabulary import DS, SEGMENT, UNIQUE_ID, WEEK, Y_HAT, H, Y
+
+WITHIN = 3
+"""A shift must be found within so many weeks."""
+
+
+def _served(
+    inputs: TrainingInputs, region: str, cutoff: pd.Timestamp, settings: ModelSettings
+) -> pd.DataFrame:
+    """Forecast every week after the cutoff one week ahead, and put what was demanded beside."""
+    models = train_at(RegionWeek(region, cutoff), inputs, settings)
+    rows = inputs.features
+    rows = rows[(rows[H] == 1) & (rows[WEEK] >= cutoff)]
+    parts = [
+        own.assign(**{Y_HAT: models.ensembles[str(segment)].predict(own)})
+        for segment, own in rows.groupby(SEGMENT, observed=True)
+        if str(segment) in models.ensembles
+    ]
+    demand = inputs.demand.known_at(rows[WEEK].max())
+    made = pd.concat(parts)[[UNIQUE_ID, DS, Y_HAT]]
+    return made.merge(demand[[UNIQUE_ID, DS, Y]], on=[UNIQUE_ID, DS])
+
+
+def _alarms(weekly: pd.Series) -> list[bool]:
+    """Judge every week that has enough weeks before it."""
+    values = weekly.to_numpy()
+    judged = [ResidualTest().judge(values[:i], values[i]) for i in range(1, len(values))]
+    return [one.is_drifted for one in judged if np.isfinite(one.limit)]
+
+
+def _weeks_to_find(served: pd.DataFrame, start: pd.Timestamp, shift: float) -> int | None:
+    """Count the weeks until a shift of demand from a week on raises an alarm."""
+    shifted = served.assign(**{Y: served[Y].where(served[DS] < start, served[Y] * shift)})
+    weekly = weekly_residuals(shifted)
+    values, weeks = weekly.to_numpy(), list(weekly.index)
+    for i in range(weeks.index(start), len(weeks)):
+        if ResidualTest().judge(values[:i], values[i]).is_drifted:
+            return i - weeks.index(start) + 1
+    return None
+
+
+def _feature_alarms(features: pd.DataFrame) -> list[bool]:
+    rows = features[features[H] == 1].sort_values(WEEK)
+    sketches = sketch_weeks(rows, WATCHED)
+    weeks = sorted(sketches)
+    verdicts = [
+        judge_values([sketches[one] for one in weeks[max(0, i - PAST_WEEKS) : i]], sketches[week])
+        for i, week in enumerate(weeks)
+    ]
+    return [not one.passed for one in verdicts if np.isfinite(one.limit)]
+
+
+def measure(home: Path, shift: float) -> None:
+    """Print the share of false alarms, and the weeks until the planted shift is found."""
+    lake, settings = Lake(uri=str(home / "lake")), ModelSettings()
+    table = lake.read("demand_features", columns=["region", WEEK])
+    residuals: list[bool] = []
+    features: list[bool] = []
+    found: list[int | None] = []
+    for region, rows in table.groupby("region"):
+        weeks = sorted(rows[WEEK].unique())
+        cutoff = weeks[len(weeks) // 2]
+        inputs = read_inputs(Snapshot(lake), str(region), weeks, settings)
+        served = _served(inputs, str(region), cutoff, settings)
+        weekly = weekly_residuals(served)
+        residuals += _alarms(weekly)
+        features += _feature_alarms(inputs.features)
+        start = weekly.index[len(weekly) * 2 // 3]
+        found.append(_weeks_to_find(served, start, shift))
+        print(f"{region}: shift from {start:%Y-%m-%d} found after {found[-1]} weeks")
+    for name, alarms in (("residuals", residuals), ("features", features)):
+        share = np.mean(alarms) if alarms else np.nan
+        print(f"{name}: {sum(alarms)} false alarms in {len(alarms)} region-weeks, {share:.1%}")
+    soon = sum(one is not None and one <= WITHIN for one in found)
+    print(f"demand x {shift}: found within {WITHIN} weeks in {soon} of {len(found)} regions")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.watching", description=__doc__)
+    parser.add_argument("--home", type=Path, default=Path("data"), help="home with features")
+    parser.add_argument("--shift", type=float, default=0.7, help="factor of demand")
+    asked = parser.parse_args()
+    measure(asked.home, asked.shift)
