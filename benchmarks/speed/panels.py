@@ -8,13 +8,26 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from forecast_platform.forecasting.features.assemble import build_features
 from forecast_platform.forecasting.features.history import History
-from forecast_platform.vocabulary import FORMATS, NO_EVENT, SHOPPER_COLUMNS
+from forecast_platform.vocabulary import (
+    DS,
+    FORMAT,
+    FORMATS,
+    NO_EVENT,
+    SEGMENT,
+    SHOPPER_COLUMNS,
+    UNIQUE_ID,
+    VELOCITIES,
+    VELOCITY,
+    Y,
+)
 
 FIRST_WEEK = pd.Timestamp("2019-01-07")
 LONG_AGO = pd.Timestamp("2000-01-03")
 EVENT_WEEKS = {1: "new_year", 14: "easter", 27: "independence_day", 47: "thanksgiving"}
 N_ZIPS = 20
+N_CUTOFFS, HORIZON, WARM_UP = 52, 4, 56
 _NEVER = pd.Timestamp("2100-01-04")
 
 
@@ -110,3 +123,20 @@ def _events(weeks: pd.DatetimeIndex, hs: Sequence[int], stores: pd.DataFrame) ->
     event = frame["ds"].dt.isocalendar().week.map(EVENT_WEEKS).astype("str").fillna(NO_EVENT)
     has = event != NO_EVENT
     return frame.assign(event=event, n_event_days=has.astype(int), is_holiday=has)
+
+
+def a_segment(n_rows: int, *, seed: int = 0) -> pd.DataFrame:
+    """Build about ``n_rows`` training rows of one segment: real features, with the demand ``y``.
+
+    The longer table has more series, as a larger region has; the weeks are the same.
+    """
+    n_series = max(1, n_rows // (N_CUTOFFS * HORIZON))
+    n_products = max(4, min(50, n_series // 4))
+    n_stores = -(-n_series // n_products)
+    history = a_region(n_stores, n_products, WARM_UP + N_CUTOFFS + HORIZON, seed=seed)
+    weeks = weeks_from(WARM_UP + N_CUTOFFS)[WARM_UP:]
+    table = build_features(history, list(weeks), HORIZON)
+    demand = history.demand.set_index([UNIQUE_ID, DS])[Y]
+    y = demand.reindex(pd.MultiIndex.from_frame(table[[UNIQUE_ID, DS]])).to_numpy()
+    one = {FORMAT: FORMATS[0], VELOCITY: VELOCITIES[1], SEGMENT: f"{FORMATS[0]}_{VELOCITIES[1]}"}
+    return table.assign(**one, **{Y: y})[:n_rows]

@@ -99,10 +99,11 @@ class Descent:
         """Move the weights against the gradient of ``loss``."""
         self._gradient.zero_()
         loss.backward()
-        with torch.no_grad():
-            self._move()
+        self.move()
 
-    def _move(self) -> None:
+    @torch.no_grad()
+    def move(self) -> None:
+        """Move the weights against the gradients that they hold."""
         rate, momentum = one_cycle(self._step, self._n_steps, self._peak)
         norm = float(torch.linalg.vector_norm(self._gradient))
         if norm > self._largest_norm:

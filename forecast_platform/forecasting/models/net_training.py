@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from forecast_platform.forecasting.models.descent import Descent
+from forecast_platform.forecasting.models.net_pass import Batch, Pass
 from forecast_platform.forecasting.models.objective import (
     LARGEST_RATIO,
     SLOPE_CAP,
@@ -22,6 +23,7 @@ from forecast_platform.forecasting.models.objective import (
 )
 
 SMALLEST_BATCH = 32
+DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,47 +106,66 @@ def torch_threads(threads: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def device_of(name: str) -> torch.device:
+    """Return the device of that name; ``auto`` is a CUDA device where there is one.
+
+    Raises
+    ------
+    ValueError
+        If it is none of auto, cpu and cuda, or cuda where there is none.
+    """
+    if name not in DEVICES:
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, got {name!r}")
+    if name == "cpu":
+        return torch.device("cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if name == "auto":
+        return torch.device("cpu")
+    raise ValueError("device is cuda, but torch finds none here: use auto or cpu")
+
+
 def train(
-    rows: Rows, schedule: Schedule, *, n_levels: int, threads: int | None
+    rows: Rows, schedule: Schedule, *, n_levels: int, threads: int | None, device: str = "auto"
 ) -> dict[str, NDArray[np.float32]]:
     """Train a net and return its weights by name.
 
     Notes
     -----
-    The global random state is put back afterwards; with one number of threads, the same rows and
-    seed give the same weights to the last bit on one kind of CPU.
+    The global random state is put back afterwards. All random numbers are drawn on the CPU, so a
+    GPU trains the same net but for rounding; with one number of threads, the same rows and seed
+    give the same weights to the last bit on one kind of CPU.
     """
     with torch_threads(threads), torch.random.fork_rng(devices=[]):
         torch.manual_seed(schedule.seed)
         net = Net(rows.matrix.shape[1], rows.codes.shape[1], n_levels, schedule)
+        net = net.to(device_of(device))
         _descend(net, rows, schedule)
         state = net.state_dict()
-        return {name: value.detach().numpy().copy() for name, value in state.items()}
+        return {name: value.detach().cpu().numpy().copy() for name, value in state.items()}
 
 
 def _descend(net: Net, rows: Rows, schedule: Schedule) -> None:
-    n_rows = len(rows.matrix)
+    n_rows, device = len(rows.matrix), net.output.bias.device
     batch = min(schedule.batch_size, max(SMALLEST_BATCH, n_rows // schedule.min_steps), n_rows)
     steps = max(1, n_rows // batch)
-    tensors = [torch.from_numpy(values) for values in _loss_arrays(rows)]
-    unknown = torch.from_numpy(rows.unknown)
+    matrix, codes, goals = (torch.from_numpy(values).to(device) for values in _arrays(rows))
     descent = Descent(
         net.parameters(),
         n_steps=steps * schedule.epochs,
         peak=schedule.learning_rate,
         weight_decay=schedule.weight_decay,
     )
-    net.train()
+    backwards = Pass(net, schedule, batch, torch.from_numpy(rows.unknown).to(device))
     for _ in range(schedule.epochs):
-        order = torch.randperm(n_rows)
+        order = torch.randperm(n_rows).to(device)
         for step in range(steps):
             chosen = order[step * batch : (step + 1) * batch]
-            matrix, codes, target, scale, weights = (values[chosen] for values in tensors)
-            hidden = torch.rand(codes.shape) < schedule.mask_share
-            prediction = net(matrix, torch.where(hidden, unknown, codes))
-            each = losses(schedule.objective, prediction, target, scale)
-            descent.step((each * weights).mean())
+            parts = (values.index_select(0, chosen) for values in (matrix, codes))
+            backwards.gradient(Batch(*parts, *goals.index_select(0, chosen).unbind(1)))
+            descent.move()
 
 
-def _loss_arrays(rows: Rows) -> tuple[NDArray[Any], ...]:
-    return rows.matrix, rows.codes, rows.target, rows.scale, rows.weights
+def _arrays(rows: Rows) -> tuple[NDArray[Any], ...]:
+    """Return inputs, codes, and the three numbers of the loss side by side."""
+    return rows.matrix, rows.codes, np.stack([rows.target, rows.scale, rows.weights], axis=1)

@@ -1,0 +1,165 @@
+"""The written-out gradient, against torch's own; and where a net is trained."""
+
+import numpy as np
+import pytest
+import torch
+
+from forecast_platform.forecasting.models import net_training
+from forecast_platform.forecasting.models.descent import Descent
+from forecast_platform.forecasting.models.net_pass import Batch, Chance, Pass, slopes
+from forecast_platform.forecasting.models.net_training import (
+    Net,
+    Rows,
+    Schedule,
+    device_of,
+    losses,
+    train,
+)
+from forecast_platform.forecasting.models.objective import OBJECTIVES
+
+N_ROWS, N_NUMERIC, LEVELS = 48, 5, (4, 3)
+UNKNOWN = torch.tensor([0, LEVELS[0]], dtype=torch.int32)
+N_LEVELS = sum(LEVELS)
+
+
+def a_schedule(**changes):
+    values = {
+        "hidden": (8, 4),
+        "embedding_size": 3,
+        "dropout": 0.0,
+        "epochs": 2,
+        "batch_size": 16,
+        "min_steps": 1,
+        "learning_rate": 3e-3,
+        "weight_decay": 0.05,
+        "mask_share": 0.0,
+        "objective": "mape",
+        "seed": 0,
+    }
+    return Schedule(**{**values, **changes})
+
+
+def some_rows(seed=0):
+    rng = np.random.default_rng(seed)
+    codes = [
+        rng.integers(start, start + n, N_ROWS) for start, n in zip((0, 4), LEVELS, strict=True)
+    ]
+    return Rows(
+        matrix=rng.normal(size=(N_ROWS, N_NUMERIC)).astype(np.float32),
+        codes=np.stack(codes, axis=1).astype(np.int32),
+        unknown=UNKNOWN.numpy(),
+        target=rng.normal(0, 2, N_ROWS).astype(np.float32),
+        scale=rng.uniform(0, 3, N_ROWS).astype(np.float32),
+        weights=rng.uniform(0.1, 1, N_ROWS).astype(np.float32),
+    )
+
+
+def a_batch(rows):
+    names = ("matrix", "codes", "target", "scale", "weights")
+    return Batch(*(torch.from_numpy(getattr(rows, name)) for name in names))
+
+
+def a_net(schedule):
+    torch.manual_seed(1)
+    net = Net(N_NUMERIC, len(LEVELS), N_LEVELS, schedule)
+    for weight in net.parameters():  # its last layers start at zero, which would hide much
+        torch.nn.init.normal_(weight, std=0.4)
+    return net
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_the_gradient_equals_that_of_torch(objective):
+    schedule, batch = a_schedule(objective=objective), a_batch(some_rows())
+    net, peer = a_net(schedule), a_net(schedule)
+    Descent(net.parameters(), n_steps=1, peak=0.1, weight_decay=0.0)
+
+    Pass(net, schedule, N_ROWS, UNKNOWN).gradient(batch)
+
+    each = losses(objective, peer(batch.matrix, batch.codes), batch.target, batch.scale)
+    (each * batch.weights).mean().backward()
+    for (name, one), other in zip(net.named_parameters(), peer.parameters(), strict=True):
+        np.testing.assert_allclose(one.grad, other.grad, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_slopes_are_the_derivative_of_the_loss(objective):
+    prediction = torch.linspace(-6, 6, 97).repeat(3).requires_grad_()
+    target = torch.tensor([-1.7, 0.03, 2.9]).repeat_interleave(97)
+    scale = torch.tensor([0.0, 0.4, 30.0]).repeat_interleave(97)
+
+    losses(objective, prediction, target, scale).sum().backward()
+
+    ours = slopes(objective, prediction.detach(), target, scale)
+    np.testing.assert_allclose(ours, prediction.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_masks_keep_the_scale_and_hide_the_asked_share():
+    torch.manual_seed(0)
+    chance = Chance(0.3, 0.02, 64 * 512, torch.device("cpu"))
+
+    kept = torch.stack([chance.kept(512, 64) for _ in range(20)])
+    hidden = torch.stack([chance.hidden(512, 10) for _ in range(20)])
+
+    assert kept.mean().item() == pytest.approx(1.0, abs=0.01)
+    assert (kept == 0).float().mean().item() == pytest.approx(0.3, abs=0.01)
+    assert hidden.float().mean().item() == pytest.approx(0.02, abs=0.004)
+    assert not torch.equal(kept[0], kept[1])
+
+
+def test_dropout_and_masks_change_what_is_learnt():
+    rows = some_rows()
+    plain, dropped = (
+        train(rows, a_schedule(dropout=share, mask_share=share), n_levels=N_LEVELS, threads=1)
+        for share in (0.0, 0.5)
+    )
+
+    assert np.abs(plain["second.weight"] - dropped["second.weight"]).max() > 1e-4
+
+
+def test_the_device_is_the_cpu_where_there_is_no_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+    assert device_of("auto") == device_of("cpu") == torch.device("cpu")
+    with pytest.raises(ValueError, match="finds none here"):
+        device_of("cuda")
+
+
+def test_the_device_is_the_gpu_where_there_is_one_unless_told_otherwise(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+
+    assert device_of("auto") == device_of("cuda") == torch.device("cuda")
+    assert device_of("cpu") == torch.device("cpu")
+
+
+def test_an_unknown_device_is_refused():
+    with pytest.raises(ValueError, match="auto, cpu, cuda"):
+        device_of("tpu")
+
+
+def test_the_choice_of_the_cpu_changes_no_weight():
+    rows, schedule = some_rows(), a_schedule(dropout=0.2, mask_share=0.1)
+    ours, asked = (
+        train(rows, schedule, n_levels=N_LEVELS, threads=1, device=device)
+        for device in (("auto", "cpu") if not torch.cuda.is_available() else ("cpu", "cpu"))
+    )
+
+    for name, value in ours.items():
+        np.testing.assert_array_equal(value, asked[name])
+
+
+def test_threads_and_the_random_state_are_put_back():
+    before, state = torch.get_num_threads(), torch.get_rng_state()
+    seen = []
+
+    class Watched(Net):
+        def __init__(self, *args):
+            seen.append(torch.get_num_threads())
+            super().__init__(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(net_training, "Net", Watched)
+        train(some_rows(), a_schedule(), n_levels=N_LEVELS, threads=before + 1)
+
+    assert seen == [before + 1]
+    assert torch.get_num_threads() == before
+    assert torch.equal(torch.get_rng_state(), state)
