@@ -92,6 +92,7 @@ def build_resources(
             epochs=settings.epochs,
             seed=settings.seed,
             threads=settings.threads,
+            device=settings.device,
             members=list(settings.member_paths),
         ),
     }

@@ -7,6 +7,8 @@ Nothing else in the package reads the environment. Every variable is named
 import os
 import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from functools import cache
@@ -18,6 +20,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from forecast_platform.forecasting.evaluation.guard_rails import FailoverRule
 from forecast_platform.forecasting.evaluation.promotion import PromotionRule
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -113,6 +117,9 @@ class Settings(BaseSettings):
     epochs: int = Field(default=4, ge=1, description="Passes of the net over its training rows.")
     seed: int = Field(default=0, ge=0, description="Seed of every random choice in training.")
     threads: int = Field(default=1, ge=1, description="Threads of one training.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="Where nets are trained; auto is a GPU where there is one."
+    )
     members: dict[str, str | None] = Field(
         default_factory=dict,
         description="Further members of the ensembles, as JSON from name to "
@@ -266,6 +273,22 @@ def connection_url(name: str) -> str | None:
 def secret(name: str) -> str | None:
     """Look up a login or an address that an alerts file names and never holds."""
     return os.environ.get(name)
+
+
+@contextmanager
+def child_threads(threads: int) -> Iterator[None]:
+    """Give processes that are started inside the block this many threads each.
+
+    Libraries of matrix products take all cores unless told so when they are loaded; a number that
+    the environment already holds is kept.
+    """
+    added = [name for name in _THREADS if name not in os.environ]
+    os.environ.update(dict.fromkeys(added, str(threads)))
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
 
 
 def go_back_to(as_of: datetime) -> Settings:

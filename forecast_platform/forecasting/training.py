@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from forecast_platform.forecasting.evaluation.backtest import KEPT, Fold, backtest, rolling_folds
 from forecast_platform.forecasting.evaluation.coverage import (
@@ -70,7 +71,10 @@ class TrainingConfig:
         What forecasts aim at; see `forecast_platform.forecasting.models.objective`.
     seed : int, default=0
     threads : int or None, default=1
-        Threads of torch; results are equal to the last bit for one number.
+        Threads of torch and of matrix products, put back afterwards; results are equal to the last
+        bit for one number. None leaves the numbers alone.
+    device : {"auto", "cpu", "cuda"}, default="auto"
+        Where nets are trained; auto is a GPU where there is one.
     horizon : int, default=4
         Weeks ahead [weeks].
     n_folds : int, default=2
@@ -106,6 +110,7 @@ class TrainingConfig:
     objective: Objective = "mape"
     seed: int = 0
     threads: int | None = 1
+    device: str = "auto"
     horizon: int = 4
     n_folds: int = 2
     n_origins: int = 4
@@ -205,6 +210,13 @@ def train_region(
         Equal to the last bit for the same rows in whatever order, seed and threads.
     """
     config = config or TrainingConfig()
+    with threadpool_limits(config.threads):
+        return _train(frame, demand, cutoff, config)
+
+
+def _train(
+    frame: pd.DataFrame, demand: pd.DataFrame, cutoff: pd.Timestamp, config: TrainingConfig
+) -> RegionModels:
     require_columns(frame, (UNIQUE_ID, STORE_ID, DS, WEEK, H, FORMAT, SEGMENT, Y))
     known = _prepared(frame, cutoff, config)
     past = _with_format(demand[demand[DS] <= cutoff], known)

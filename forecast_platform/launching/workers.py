@@ -19,6 +19,7 @@ import dagster as dg
 from forecast_platform.launching.boxes import Box
 from forecast_platform.launching.execution import Outcome, broken_off, execute_chain
 from forecast_platform.launching.instance import close_lost_runs
+from forecast_platform.settings import child_threads, get_settings
 
 POLL_SECONDS: Final = 0.5
 
@@ -51,7 +52,8 @@ def launch(
     home : Path
         Dagster's home, made by `prepare_home`.
     workers : int
-        Processes. They are spawned: the lake's library cannot be used after a fork.
+        Processes. They are spawned: the lake's library cannot be used after a fork. Each has the
+        setting ``threads`` of threads, so that they do not fight for cores.
     on_progress : callable
         Called in this process a few times a second.
 
@@ -67,7 +69,8 @@ def launch(
         initargs=(str(home),),
     )
     outcomes: list[Outcome] = []
-    with pool, dg.DagsterInstance.from_config(str(home)) as instance:
+    threads = child_threads(get_settings().threads)
+    with threads, pool, dg.DagsterInstance.from_config(str(home)) as instance:
         close_lost_runs(instance)
         try:
             pending = {pool.submit(execute_chain, chain, str(home)): chain for chain in chains}

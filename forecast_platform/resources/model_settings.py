@@ -24,6 +24,7 @@ class ModelSettings(dg.ConfigurableResource):
     epochs: int = Field(default=4, ge=1, description="Passes of the net over its training rows.")
     seed: int = Field(default=0, ge=0, description="Seed of every random choice in training.")
     threads: int = Field(default=1, ge=1, description="Threads of one training.")
+    device: str = Field(default="auto", description="Where nets are trained: auto, cpu or cuda.")
     members: list[str] = Field(
         default=list(MEMBERS),
         min_length=1,

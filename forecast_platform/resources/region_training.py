@@ -71,6 +71,7 @@ def train_at(key: RegionWeek, inputs: TrainingInputs, settings: ModelSettings) -
         epochs=settings.epochs,
         seed=settings.seed,
         threads=settings.threads,
+        device=settings.device,
         min_history_weeks=settings.min_history_weeks,
         families=member_families(settings.members),
     )

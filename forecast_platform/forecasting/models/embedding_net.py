@@ -75,6 +75,8 @@ class EmbeddingNetForecaster(Estimator):
     seed : int, default=0
     threads : int or None, default=1
         Threads of torch while training; put back afterwards. Results depend on it in the last bits.
+    device : {"auto", "cpu", "cuda"}, default="auto"
+        Where the net is trained; auto is a GPU where there is one. It forecasts on the CPU.
 
     References
     ----------
@@ -108,6 +110,7 @@ class EmbeddingNetForecaster(Estimator):
         max_rows: int = 500_000,
         seed: int = 0,
         threads: int | None = 1,
+        device: str = "auto",
     ) -> None:
         self.numeric = numeric
         self.categorical = categorical
@@ -127,6 +130,7 @@ class EmbeddingNetForecaster(Estimator):
         self.max_rows = max_rows
         self.seed = seed
         self.threads = threads
+        self.device = device
 
     def fit(self, X: pd.DataFrame, y: ArrayLike) -> Self:
         """Train on rows with known demand; needs the column ``ds`` too."""
@@ -148,7 +152,11 @@ class EmbeddingNetForecaster(Estimator):
             weights=(recency / recency.mean()).astype(np.float32),
         )
         self.weights_ = net_training.train(
-            rows, self._schedule(), n_levels=sum(self.vocabulary_.sizes), threads=self.threads
+            rows,
+            self._schedule(),
+            n_levels=sum(self.vocabulary_.sizes),
+            threads=self.threads,
+            device=self.device,
         )
         return self
 
