@@ -6,6 +6,7 @@ from dataclasses import replace
 import pandas as pd
 
 from benchmarks.accuracy.folds import Fold
+from benchmarks.accuracy.report import INTERVAL
 from benchmarks.accuracy.timing import Forecasts
 from forecast_platform.forecasting.models.objective import Objective
 from forecast_platform.forecasting.training import TrainingConfig, train_region
@@ -41,6 +42,8 @@ def ensemble(fold: Fold, objective: Objective = "mape") -> Forecasts:
         members = one.predict_members(part)
         each = members.rename(columns=SHOWN)
         each[ENSEMBLE] = one.combine(members)
+        low, _, high = one.predict_quantiles(part, members=members).T
+        each = each.assign(**dict(zip(INTERVAL, (low, high), strict=True)))
         each[HISTORICAL_AVERAGE] = models.baselines[str(store_format)].predict(part)
         tables.append(each)
     table = pd.concat(tables).reindex(fold.test.index)
@@ -53,4 +56,5 @@ def ensemble(fold: Fold, objective: Objective = "mape") -> Forecasts:
 def ensemble_mean(fold: Fold) -> Forecasts:
     """Train for the mean instead of the MAPE."""
     done = ensemble(fold, "mean")
-    return replace(done, table=done.table.drop(columns=HISTORICAL_AVERAGE))
+    interval = [f"{name}_mean" for name in INTERVAL]
+    return replace(done, table=done.table.drop(columns=[HISTORICAL_AVERAGE, *interval]))

@@ -4,7 +4,7 @@ The order of events belongs here: folds, weights, final fit. Models, metrics and
 their own rooms.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -25,6 +25,7 @@ from forecast_platform.forecasting.models.families import BUILT_IN, Families, bu
 from forecast_platform.forecasting.models.objective import Objective
 from forecast_platform.forecasting.models.quantiles import LEVELS, QuantileHeads
 from forecast_platform.forecasting.models.ranges import Range
+from forecast_platform.forecasting.models.warm_start import warm_start
 from forecast_platform.vocabulary import (
     CATEGORICAL_FEATURES,
     CUTOFF,
@@ -53,6 +54,9 @@ HOLDOUT_COLUMNS = (*KEPT, *MEMBERS, ENSEMBLE, HISTORICAL_AVERAGE, *QUANTILES)
 """Of the built-in members; others have a column in the place of ``MEMBERS``."""
 
 RAW_QUANTILES = "raw_quantiles"
+
+Donors = Mapping[str, Sequence[Forecaster]]
+"""Fitted members of other regions, by the name of the member."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +187,7 @@ def train_region(
     *,
     cutoff: pd.Timestamp,
     config: TrainingConfig | None = None,
+    donors: Donors | None = None,
 ) -> RegionModels:
     """Train the four ensembles and two baselines of one region as known at ``cutoff``.
 
@@ -203,6 +208,8 @@ def train_region(
     cutoff : pandas.Timestamp
         Last known week.
     config : TrainingConfig or None, default=None
+    donors : mapping of str to sequence of forecasters, or None, default=None
+        By name of a member, fitted ones of other regions that it starts from; see `warm_start`.
 
     Returns
     -------
@@ -228,7 +235,7 @@ def _train(
         reason = _too_short(known, config)
         skipped |= dict.fromkeys(SEGMENTS, reason)
         return RegionModels({}, baselines, _empty_holdout(config), skipped, sizes, names)
-    fitter = _Fitter(config, past)
+    fitter = _Fitter(config, past, donors or {})
     table = backtest(known, folds, fitter)
     members = fitter.members(known)
     ensembles = _final_ensembles(known, past, members, table, config)
@@ -240,12 +247,17 @@ def _train(
 class _Fitter:
     """Fits members and baselines at a cutoff."""
 
-    def __init__(self, config: TrainingConfig, demand: pd.DataFrame) -> None:
-        self._config, self._demand = config, demand
+    def __init__(
+        self, config: TrainingConfig, demand: pd.DataFrame, donors: Donors | None = None
+    ) -> None:
+        self._config, self._demand, self._donors = config, demand, donors or {}
 
     def members(self, known: pd.DataFrame) -> dict[str, Forecaster]:
         """Fit the members on these rows."""
-        members = self._config.members()
+        members = {
+            name: warm_start(member, self._donors.get(name, ()))
+            for name, member in self._config.members().items()
+        }
         return {name: member.fit(known, known[Y]) for name, member in members.items()}
 
     def heads(self, members: Mapping[str, Forecaster], known: pd.DataFrame) -> QuantileHeads:

@@ -16,7 +16,7 @@ from forecast_platform.forecasting.models.base import Forecaster
 from forecast_platform.forecasting.models.conformal import Corrections, at_levels, fit_corrections
 from forecast_platform.forecasting.models.quantiles import QuantileHeads
 from forecast_platform.forecasting.models.ranges import in_units
-from forecast_platform.vocabulary import QUANTILES, SEGMENT, Y_HAT_P10, Y_HAT_P90, H, Y
+from forecast_platform.vocabulary import DS, QUANTILES, SEGMENT, Y_HAT_P10, Y_HAT_P90, H, Y
 
 NAN = float("nan")
 COVERAGE_80 = "coverage_80"
@@ -59,7 +59,8 @@ def corrections_of(table: pd.DataFrame, levels: Sequence[float]) -> dict[str, Co
     if table.empty:
         return {"": Corrections.none(levels)}
     raw = table[raw_columns(levels)].to_numpy(np.float64)
-    return fit_corrections(table[Y], raw, levels, segments=table[SEGMENT], hs=table[H])
+    weeks = (table[DS] - table[DS].min()).dt.days / 7
+    return fit_corrections(table[Y], raw, levels, segments=table[SEGMENT], hs=table[H], weeks=weeks)
 
 
 def with_quantiles(

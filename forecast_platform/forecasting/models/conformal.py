@@ -17,6 +17,14 @@ PRIOR_ROWS = 400.0
 """Rows of the wider group that a group's own corrections are mixed with: those of all segments
 into a segment's, those of a segment into one of its weeks ahead."""
 
+WEEKLY_DECAY = 0.9
+"""A held-out week counts so much of the week after it: errors drift. Chosen on rounds of orange
+juice before its test rounds (80 % range: coverage 0.799 without, 0.803 with; worst round 0.668 and
+0.691)."""
+
+TAIL_SHARES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45, 0.4, 0.35, 0.3)
+"""By how much a level's tail may be shrunk until weeks that were left out are covered."""
+
 SMALLEST_WIDTH = 0.05
 """Least width by which errors are measured [log units]."""
 
@@ -93,7 +101,7 @@ def fit_corrections(
     *,
     segments: ArrayLike,
     hs: ArrayLike,
-    weights: ArrayLike | None = None,
+    weeks: ArrayLike | None = None,
     prior_rows: float = PRIOR_ROWS,
 ) -> dict[str, Corrections]:
     """Learn corrections from held-out rows: of all, of each segment, of its weeks ahead.
@@ -107,7 +115,10 @@ def fit_corrections(
     levels : sequence of float
     segments, hs : array-like of shape (n_rows,)
         Segment and week ahead of each row.
-    weights : array-like of shape (n_rows,) or None, default=None
+    weeks : array-like of shape (n_rows,) or None, default=None
+        Number of the week that each row is about. Rows of one week err alike, so levels are pushed
+        outward until each week is covered, on average, by corrections that do not know it; and
+        newer weeks count more.
     prior_rows : float, default=PRIOR_ROWS
         How strongly a small group is drawn to the wider one.
 
@@ -121,14 +132,16 @@ def fit_corrections(
     scores = (np.log1p(np.asarray(y, np.float64))[:, None] - quantiles) / width_of(
         quantiles, levels
     )[:, None]
-    weight = np.ones(len(scores)) if weights is None else np.asarray(weights, np.float64)
+    week = np.zeros(len(scores)) if weeks is None else np.asarray(weeks, np.float64)
+    weight = WEEKLY_DECAY ** (week.max() - week)
+    aims = outward_levels(scores, weight, week, levels)
     segment, ahead = np.asarray(segments, dtype=object).astype(str), np.asarray(hs)
 
     def drawn(rows: NDArray[np.bool_], wider: NDArray[np.float64]) -> NDArray[np.float64]:
         share = weight[rows].sum() / (weight[rows].sum() + prior_rows)
-        return wider + share * (_quantiles(scores[rows], weight[rows], levels) - wider)
+        return wider + share * (_quantiles(scores[rows], weight[rows], aims) - wider)
 
-    overall = _quantiles(scores, weight, levels)
+    overall = _quantiles(scores, weight, aims)
     corrections = {"": Corrections(tuple(levels), (), overall[None])}
     horizons = tuple(int(h) for h in np.unique(ahead))
     for name in np.unique(segment):
@@ -141,19 +154,69 @@ def fit_corrections(
     return corrections
 
 
+def outward_levels(
+    scores: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    weeks: NDArray[np.float64],
+    levels: Sequence[float],
+) -> list[float]:
+    """Return the level to aim at for each level, so that left-out weeks are missed no more often.
+
+    Where weeks are alike these are the levels themselves; the more weeks differ from one another,
+    the farther out they lie.
+    """
+    apart = [weeks == week for week in np.unique(weeks)]
+    if len(apart) < 2:
+        return list(levels)
+    return [
+        _outward(scores[:, column], weights, apart, level) for column, level in enumerate(levels)
+    ]
+
+
+def _outward(
+    scores: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    apart: Sequence[NDArray[np.bool_]],
+    level: float,
+) -> float:
+    tail, is_high = min(level, 1.0 - level), level > 0.5
+    if level == 0.5:
+        return level
+    aim = level
+    for share in TAIL_SHARES:
+        aim = 1.0 - tail * share if is_high else tail * share
+        missed = 0.0
+        for week in apart:
+            bound = _weighted_quantile(scores[~week], weights[~week], aim)
+            beyond = scores[week] > bound if is_high else scores[week] < bound
+            missed += float(weights[week][beyond].sum())
+        if missed <= tail * weights.sum():
+            break
+    return aim
+
+
+def _weighted_quantile(
+    values: NDArray[np.float64], weights: NDArray[np.float64], level: float
+) -> float:
+    order = np.argsort(values, kind="stable")
+    share = np.cumsum(weights[order]) / weights.sum()
+    return float(values[order][min(int(np.searchsorted(share, level)), len(order) - 1)])
+
+
 def _quantiles(
     scores: NDArray[np.float64], weights: NDArray[np.float64], levels: Sequence[float]
 ) -> NDArray[np.float64]:
     """Return each column's own level's weighted quantile, outward by one row as CQR asks."""
-    found = np.empty(len(levels))
-    for column, level in enumerate(levels):
-        order = np.argsort(scores[:, column], kind="stable")
-        share = np.cumsum(weights[order]) / weights.sum()
-        outward = 1.0 + 1.0 / len(order)
-        wanted = level * outward if level >= 0.5 else 1.0 - (1.0 - level) * outward
-        position = np.searchsorted(share, np.clip(wanted, 0.0, 1.0))
-        found[column] = scores[order, column][min(position, len(order) - 1)]
-    return found
+    outward = 1.0 + 1.0 / len(scores)
+    wanted = [
+        level * outward if level >= 0.5 else 1.0 - (1.0 - level) * outward for level in levels
+    ]
+    return np.array(
+        [
+            _weighted_quantile(scores[:, column], weights, float(np.clip(level, 0.0, 1.0)))
+            for column, level in enumerate(wanted)
+        ]
+    )
 
 
 def at_levels(

@@ -24,6 +24,7 @@ from forecast_platform.forecasting.models.families import BUILT_IN, Families
 from forecast_platform.forecasting.models.objective import Objective
 from forecast_platform.forecasting.models.quantiles import HIGH, LOW
 from forecast_platform.forecasting.models.ranges import Range
+from forecast_platform.forecasting.models.warm_start import WarmStarted, is_warm_started
 from forecast_platform.vocabulary import PRODUCT_ID, UNIQUE_ID
 
 SHRINKAGE = 0.3
@@ -198,7 +199,9 @@ class Ensemble(Estimator):
                 f"unknown members: {', '.join(unknown)}; configured are {', '.join(families)}"
             )
         members = {
-            name: families[name].from_state(state, arrays, f"{prefix}{name}/")
+            name: WarmStarted.read(families[name], state, arrays, f"{prefix}{name}/")
+            if is_warm_started(state)
+            else families[name].from_state(state, arrays, f"{prefix}{name}/")
             for name, state in values["members"].items()
         }
         weights = {name: float(weight) for name, weight in values["weights"].items()}

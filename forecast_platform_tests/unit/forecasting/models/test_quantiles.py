@@ -7,6 +7,7 @@ from forecast_platform.forecasting.models.conformal import (
     Corrections,
     at_levels,
     fit_corrections,
+    outward_levels,
 )
 from forecast_platform.forecasting.models.quantiles import LEVELS, QuantileHeads
 from forecast_platform.forecasting.models.ranges import Range
@@ -216,3 +217,33 @@ def test_a_damaged_range_is_refused(heads):
         )
     with pytest.raises(CorruptModelFiles, match="gaps"):
         Range.from_state(values, arrays | {"heads/start": -np.ones(9)}, "")
+
+
+def test_weeks_that_differ_push_levels_outward_and_weeks_that_do_not_leave_them():
+    rng = np.random.default_rng(0)
+    week = np.repeat(np.arange(12), 300)
+    own = rng.normal(size=len(week))[:, None].repeat(len(LEVELS), axis=1)
+    shared = own + rng.normal(0, 1.5, 12)[week][:, None]
+
+    alike, unlike = (
+        outward_levels(scores, np.ones(len(week)), week, LEVELS) for scores in (own, shared)
+    )
+
+    assert alike == pytest.approx(LEVELS, abs=0.01)
+    assert unlike[2] < 0.095
+    assert unlike[6] > 0.905
+    assert unlike[4] == 0.5
+
+
+def test_newer_weeks_count_more():
+    y, quantiles = too_narrow(8000)
+    week = np.arange(len(y)) % 20
+    y = np.where(week >= 15, y * 1.5, y)
+
+    def middle(weeks):
+        found = fit_corrections(
+            y, quantiles, LEVELS, segments=np.repeat("s", len(y)), hs=np.ones(len(y)), weeks=weeks
+        )
+        return found["s"].shifts[-1, 4]
+
+    assert middle(week) > middle(None)
