@@ -102,6 +102,8 @@ class TrainingConfig:
     quantiles : tuple of float, default=LEVELS
         Levels that are learnt; a forecast of any level between the first and the last is
         interpolated.
+    donors : mapping of str to sequence of forecasters, default={}
+        By name of a member, fitted ones of other regions that it starts from; see `warm_start`.
     families : mapping of str to type
         Classes of the members by name; a constructor is given those of the values here that it
         has parameters for.
@@ -128,6 +130,7 @@ class TrainingConfig:
     max_rows: int = 500_000
     quantiles: tuple[float, ...] = LEVELS
     families: Families = field(default_factory=lambda: dict(BUILT_IN))
+    donors: Donors = field(default_factory=dict)
 
     def heads(self) -> QuantileHeads:
         """Return the quantile heads, not fitted."""
@@ -143,7 +146,10 @@ class TrainingConfig:
     def members(self) -> dict[str, Forecaster]:
         """Return the members, not fitted."""
         given = self.for_members()
-        return {name: build(family, given) for name, family in self.families.items()}
+        return {
+            name: warm_start(build(family, given), self.donors.get(name, ()))
+            for name, family in self.families.items()
+        }
 
     def for_members(self) -> dict[str, Any]:
         """Return what a member's constructor may ask for, by the name of its parameter."""
@@ -187,7 +193,6 @@ def train_region(
     *,
     cutoff: pd.Timestamp,
     config: TrainingConfig | None = None,
-    donors: Donors | None = None,
 ) -> RegionModels:
     """Train the four ensembles and two baselines of one region as known at ``cutoff``.
 
@@ -208,8 +213,6 @@ def train_region(
     cutoff : pandas.Timestamp
         Last known week.
     config : TrainingConfig or None, default=None
-    donors : mapping of str to sequence of forecasters, or None, default=None
-        By name of a member, fitted ones of other regions that it starts from; see `warm_start`.
 
     Returns
     -------
@@ -235,7 +238,7 @@ def _train(
         reason = _too_short(known, config)
         skipped |= dict.fromkeys(SEGMENTS, reason)
         return RegionModels({}, baselines, _empty_holdout(config), skipped, sizes, names)
-    fitter = _Fitter(config, past, donors or {})
+    fitter = _Fitter(config, past)
     table = backtest(known, folds, fitter)
     members = fitter.members(known)
     ensembles = _final_ensembles(known, past, members, table, config)
@@ -247,17 +250,12 @@ def _train(
 class _Fitter:
     """Fits members and baselines at a cutoff."""
 
-    def __init__(
-        self, config: TrainingConfig, demand: pd.DataFrame, donors: Donors | None = None
-    ) -> None:
-        self._config, self._demand, self._donors = config, demand, donors or {}
+    def __init__(self, config: TrainingConfig, demand: pd.DataFrame) -> None:
+        self._config, self._demand = config, demand
 
     def members(self, known: pd.DataFrame) -> dict[str, Forecaster]:
         """Fit the members on these rows."""
-        members = {
-            name: warm_start(member, self._donors.get(name, ()))
-            for name, member in self._config.members().items()
-        }
+        members = self._config.members()
         return {name: member.fit(known, known[Y]) for name, member in members.items()}
 
     def heads(self, members: Mapping[str, Forecaster], known: pd.DataFrame) -> QuantileHeads:

@@ -18,9 +18,13 @@ from forecast_platform.forecasting.models.base import (
     require_fitted,
 )
 from forecast_platform.forecasting.models.objective import LARGEST_LOG
+from forecast_platform.vocabulary import DS
 
 DONOR_LEVEL = "donor_level"
 """Column with the donors' forecast on the log1p scale, which the member starts from."""
+
+PRIOR_WEEKS = 8.0
+"""Weeks of history at which half of what a member learns beyond its donors is believed."""
 
 
 class WarmStarted(Estimator):
@@ -29,8 +33,9 @@ class WarmStarted(Estimator):
     The members of the platform forecast a correction to a ``base`` on the log1p scale and start at
     zero. Here the base is the mean of the donors' forecasts, so the member starts as the donors'
     function: a net fine-tunes it in few steps, and a LASSO, whose penalty draws corrections to
-    zero, is drawn towards the donors' coefficients. Stores and products that donors do not know
-    are, to their embeddings, an average level; events, weather, prices and seasons they know.
+    zero, is drawn towards the donors' coefficients. Of what it learns, the share
+    ``n / (n + PRIOR_WEEKS)`` is believed after ``n`` weeks. Stores and products that donors do not
+    know are, to their embeddings, an average level; events, weather, prices and seasons they know.
 
     Parameters
     ----------
@@ -47,7 +52,7 @@ class WarmStarted(Estimator):
        (2014).
     """
 
-    is_fitted_: bool
+    trust_: float
 
     def __init__(self, member: Any, donors: Sequence[Any]) -> None:
         self.member = member
@@ -58,28 +63,36 @@ class WarmStarted(Estimator):
         if not self.donors:
             raise ValueError("a warm start needs at least one donor")
         self.member = self.member.set_params(base=DONOR_LEVEL).fit(self._with_level(X), y)
-        self.is_fitted_ = True
+        n_weeks = X[DS].nunique()
+        self.trust_ = n_weeks / (n_weeks + PRIOR_WEEKS)
         return self
 
     def predict(self, X: pd.DataFrame) -> NDArray[np.float64]:
         """Forecast one value per row of ``X``, in its order [units]."""
-        require_fitted(self, "is_fitted_")
-        return np.asarray(self.member.predict(self._with_level(X)), dtype=np.float64)
+        return np.expm1(self.predict_log(X))
 
     def predict_log(self, X: pd.DataFrame) -> NDArray[np.float64]:
         """Forecast ``log1p`` of demand."""
-        return np.log1p(self.predict(X))
+        require_fitted(self, "trust_")
+        rows = self._with_level(X)
+        level = rows[DONOR_LEVEL].to_numpy(np.float64)
+        own = np.log1p(np.asarray(self.member.predict(rows), dtype=np.float64))
+        return level + self.trust_ * (own - level)
 
     def _with_level(self, X: pd.DataFrame) -> pd.DataFrame:
         logs = [np.log1p(np.asarray(donor.predict(X), np.float64)) for donor in self.donors]
-        return X.assign(**{DONOR_LEVEL: np.minimum(np.mean(logs, axis=0), LARGEST_LOG)})
+        level = np.minimum(np.mean(logs, axis=0), LARGEST_LOG)
+        return pd.concat([X, pd.Series(level, index=X.index, name=DONOR_LEVEL)], axis=1)
 
     def to_state(self) -> State:
         """Return member and donors as JSON values and arrays: the model needs no other file."""
-        require_fitted(self, "is_fitted_")
+        require_fitted(self, "trust_")
         states = {"member": self.member.to_state()}
         states |= {f"donor_{n}": donor.to_state() for n, donor in enumerate(self.donors)}
-        values = {"warm_started": {name: own for name, (own, _) in states.items()}}
+        values = {
+            "warm_started": {name: own for name, (own, _) in states.items()},
+            "trust": self.trust_,
+        }
         arrays = {
             f"{name}/{key}": array
             for name, (_, own) in states.items()
@@ -99,7 +112,7 @@ class WarmStarted(Estimator):
             name: family.from_state(own, arrays, f"{prefix}{name}/") for name, own in parts.items()
         }
         model = cls(read.pop("member"), list(read.values()))
-        model.is_fitted_ = True
+        model.trust_ = float(values["trust"])
         return model
 
 

@@ -71,7 +71,7 @@ def test_a_lasso_that_may_learn_nothing_forecasts_what_the_donor_does(donor_rows
 
     moved = np.log1p(model.predict(new_rows)) - np.log1p(donor.predict(new_rows))
     inside = donor.predict(new_rows) > 0
-    assert np.ptp(moved[inside]) < 1e-4
+    assert np.ptp(moved[inside]) < 1e-3
 
 
 def test_donors_that_were_warm_started_themselves_lend_nothing(started):
