@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.accuracy import datasets, ours, peers, report
+from benchmarks.accuracy import ablation, datasets, ours, peers, report
 from benchmarks.accuracy.folds import Prepared
 from benchmarks.accuracy.timing import Family, try_family
 from forecast_platform.vocabulary import CUTOFF, DS, SEGMENT, UNIQUE_ID, VELOCITY, H, Y
@@ -18,6 +18,8 @@ from forecast_platform.vocabulary import CUTOFF, DS, SEGMENT, UNIQUE_ID, VELOCIT
 FAMILIES: dict[str, Family] = {
     "ensemble": ours.ensemble,
     "ensemble_mean": ours.ensemble_mean,
+    "ensemble_apart": ours.ensemble_apart,
+    "ensemble_pooled": ours.ensemble_pooled,
     "historical_average_geometric": peers.geometric_average,
     "seasonal_naive": peers.seasonal_naive,
     "auto_ets": peers.auto_ets,
@@ -28,6 +30,9 @@ FAMILIES: dict[str, Family] = {
     "mlforecast_lightgbm": peers.mlforecast_lightgbm,
 }
 """Every family forecasts in a process of its own; one may give several rows of the report."""
+
+OURS = ("ensemble", "ensemble_mean", "ensemble_apart", "ensemble_pooled")
+"""Families that are never kept from an earlier run: their code is what is being worked on."""
 
 QUICK = ("ensemble", "historical_average_geometric", "lightgbm_mape")
 NEEDS = {
@@ -45,14 +50,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Prepare the data sets that are asked for, try every model, write the report."""
     asked = _parse(arguments)
     if asked.family:
-        try_family(asked.family, FAMILIES[asked.family], asked.out)
+        known = ablation.VARIANTS if asked.ablation else FAMILIES
+        try_family(asked.family, known[asked.family], asked.out)
         return
-    families = asked.models or (QUICK if asked.quick else tuple(FAMILIES))
+    families = asked.models or _default_families(asked)
     missing = set(peers.missing_libraries())
     for name in [name for name in families if NEEDS.get(name) in missing]:
         print(f"{name} is left out: {NEEDS[name]} is not installed (pip install -e '.[bench]').")
     families = [name for name in families if NEEDS.get(name) not in missing]
-    results = [tried(dataset, families) for dataset in _datasets(asked)]
+    results = [
+        tried(dataset, families, keep=asked.keep, ablate=asked.ablation)
+        for dataset in _datasets(asked)
+    ]
     if len(results) > 1 and not asked.panel:
         results = _pooled(results)
     written = report.write(results, asked.out)
@@ -62,19 +71,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"\nWrote {written}, with report.json and charts beside it.")
 
 
+def _default_families(asked: argparse.Namespace) -> tuple[str, ...]:
+    if asked.ablation:
+        return tuple(ablation.VARIANTS)
+    return QUICK if asked.quick else tuple(FAMILIES)
+
+
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), metavar="FOLDER")
     parser.add_argument("--set", choices=("orange_juice", "simulated"), action="append")
     parser.add_argument("--panel", type=Path, metavar="FILE", help="CSV or Parquet of your own")
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML: the panel's columns")
-    parser.add_argument("--models", nargs="+", choices=FAMILIES, metavar="NAME")
+    parser.add_argument("--models", nargs="+", metavar="NAME")
     parser.add_argument("--rounds", choices=("test", "development"), default="test")
     parser.add_argument("--regions", type=int, default=3, help="of the simulated retailer")
     parser.add_argument("--quick", action="store_true", help="few folds, few models: a look")
     parser.add_argument("--out", type=Path, default=Path("build/bench-accuracy"), metavar="FOLDER")
-    parser.add_argument("--family", choices=FAMILIES, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--ablation", action="store_true", help="leave out one part of ours at a time, instead"
+    )
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="of peers' forecasts")
+    parser.add_argument("--family", choices=[*FAMILIES, *ablation.VARIANTS], help=argparse.SUPPRESS)
     asked = parser.parse_args(arguments)
+    if asked.ablation:
+        asked.rounds = "development"
+    known = ablation.VARIANTS if asked.ablation else FAMILIES
+    wrong = [name for name in asked.models or () if name not in known]
+    if wrong:
+        parser.error(f"unknown models: {', '.join(wrong)}; there are {', '.join(known)}")
     if bool(asked.panel) != bool(asked.config):
         parser.error("--panel and --config belong together")
     if asked.models and "ensemble" not in asked.models:
@@ -103,16 +128,34 @@ def _datasets(asked: argparse.Namespace) -> list[datasets.Dataset]:
     return sets
 
 
-def tried(dataset: datasets.Dataset, families: Sequence[str]) -> report.Result:
-    """Try every family on one data set, each in a process of its own, one after the other."""
+def tried(
+    dataset: datasets.Dataset,
+    families: Sequence[str],
+    *,
+    keep: Path | None = None,
+    ablate: bool = False,
+) -> report.Result:
+    """Try every family on one data set, each in a process of its own, one after the other.
+
+    In ``keep``, forecasts of peers stay for the next run on the very same features and folds.
+    """
     print(f"{dataset.name}: {len(dataset.cutoffs)} folds, building features ...", flush=True)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
         prepared = Prepared.of(dataset)
+        folder = Path(name) if keep is None else keep / dataset.name / prepared.fingerprint()
+        folder.mkdir(parents=True, exist_ok=True)
         prepared.save(folder)
+        if ablate:
+            useful = ablation.worth_trying(prepared.features)
+            families = [name for name in families if name in useful]
         tables, costs = [], {}
         for family in families:
-            table = _run_apart(family, folder)
+            known = folder / f"{family}.json"  # written last
+            if known.exists() and family not in OURS and not ablate:
+                print(f"  {family}: kept from an earlier run", flush=True)
+                table = pd.read_parquet(folder / f"{family}.parquet")
+            else:
+                table = _run_apart(family, folder, ablate=ablate)
             models = [column for column in table.columns if column not in KEYS]
             cost = json.loads((folder / f"{family}.json").read_text(encoding="utf-8"))
             costs |= {model: cost for model in models if model != "historical_average"}
@@ -126,8 +169,9 @@ def tried(dataset: datasets.Dataset, families: Sequence[str]) -> report.Result:
     return report.Result(dataset.name, dataset.about, rows, costs, dataset.published, models)
 
 
-def _run_apart(family: str, folder: Path) -> pd.DataFrame:
+def _run_apart(family: str, folder: Path, *, ablate: bool) -> pd.DataFrame:
     command = [sys.executable, "-m", "benchmarks.accuracy", "--family", family, "--out", folder]
+    command += ["--ablation"] if ablate else []
     subprocess.run([str(part) for part in command], check=True)  # noqa: S603 (ourselves)
     return pd.read_parquet(folder / f"{family}.parquet")
 

@@ -3,6 +3,7 @@
 One preparation for all models, so that none sees more than another. No model belongs here.
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +89,14 @@ class Prepared:
         happened = self.plans[(self.plans[H] == 0) & (self.plans[WEEK] <= cutoff)]
         planned = self.plans[(self.plans[H] > 0) & (self.plans[WEEK] == cutoff)]
         return pd.concat([happened, planned], ignore_index=True).drop(columns=[WEEK, H])
+
+    def fingerprint(self) -> str:
+        """Return a name for these features, folds and demand: another where anything differs."""
+        digest = hashlib.sha256(repr((self.cutoffs, self.extra)).encode())
+        for table in (self.features, self.demand, self.plans):
+            digest.update(repr(list(table.columns)).encode())
+            digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
+        return digest.hexdigest()[:16]
 
     def save(self, folder: Path) -> None:
         """Write to a folder of the run's own."""

@@ -37,9 +37,10 @@ from forecast_platform.vocabulary import (
     SEGMENT,
 )
 
-ALPHAS = (1e-2, 3e-3, 1e-3)
+ALPHAS = (1e-2, 3e-3, 1e-3, 3e-4)
 """Penalties whose solutions are averaged, from the strongest. To choose one of them by the last
-weeks is worse: a few unusual weeks then decide (docs/accuracy.md)."""
+weeks is worse: a few unusual weeks then decide. The weak ones follow large promotions further and
+so take from the bias (docs/accuracy.md)."""
 
 LIMITS = (1e-4, 300)
 """Coordinate descent ends at this change of the prediction [log units], or after so many sweeps."""
@@ -139,7 +140,7 @@ class LassoForecaster(Estimator):
         self._encode(X)
         problem = _Problem(self, X, demand)
         alphas = ALPHAS if self.alpha is None else (float(self.alpha),)
-        self.alpha_ = alphas[len(alphas) // 2]
+        self.alpha_ = _middle(alphas)
         coef = np.mean(problem.path(alphas, problem.recency), axis=0)
         shared, deviations, effects = problem.design.layout.split(coef)
         self.shared_ = shared.astype(np.float32)
@@ -221,6 +222,10 @@ class LassoForecaster(Estimator):
         return model
 
 
+def _middle(alphas: tuple[float, ...]) -> float:
+    return alphas[(len(alphas) - 1) // 2]
+
+
 class _Problem:
     """Rows of one fit in the design's order, and the reweighted least-squares problems on them."""
 
@@ -248,7 +253,7 @@ class _Problem:
         layout = self.design.layout
         penalty, coef = layout.penalty(), np.zeros(layout.size)
         prediction = np.full(len(self.target), self._start(row_weights))
-        middle = alphas[len(alphas) // 2]
+        middle = _middle(alphas)
         gram, moment = np.empty((0, 0)), np.empty(0)
         for _ in range(1 + self.n_reweights):
             weights, working = reweight(self.objective, prediction, self.target, self.scale)
