@@ -9,11 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from forecast_platform import settings as settings_module
 from forecast_platform.resources.registry import ModelRegistry
 from forecast_platform.settings import Settings
+
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")  # a loaded machine is no mistake of the code
 
 BINARIES = Path("/usr/lib/postgresql/15/bin")
 
