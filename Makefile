@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 DATA ?= ../shared/data
 ARGS ?=
 
-.PHONY: help setup setup-spark demo dev test check fix bench bench-accuracy docs clean
+.PHONY: help setup setup-spark demo dev test check fix bench bench-accuracy bench-speed docs clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench: .venv/.installed ## Measure the hot paths against a peer in the same run
 
 bench-accuracy: .venv/.installed ## Hold the models against peers on DATA=<folder>; ARGS=--quick for a look
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.accuracy --data $(DATA) $(ARGS)
+
+bench-speed: .venv/.installed ## Measure features, training and scoring against LightGBM; ARGS=--quick for a look
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed $(ARGS)
 
 docs: .venv/.installed ## List the documentation pages
 	@find README.md CONTRIBUTING.md docs -name '*.md' | sort

@@ -16,7 +16,7 @@ EFFECT_PENALTY = 1.0 / 3.0
 INTERCEPT_PENALTY = 0.1
 """Penalty of a group's own intercept, relative to that of a shared coefficient."""
 
-ROWS_AT_ONCE = 16_384
+ROWS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,11 @@ class Design:
     effects: NDArray[np.int32]
     order: NDArray[np.intp]
 
+    @staticmethod
+    def order_of(groups: NDArray[np.int32]) -> NDArray[np.intp]:
+        """Sort the rows by group."""
+        return np.lexsort(groups.T[::-1]) if groups.shape[1] else np.arange(len(groups))
+
     @classmethod
     def of(
         cls,
@@ -103,14 +108,17 @@ class Design:
         matrix: NDArray[np.float32],
         groups: NDArray[np.int32],
         effects: NDArray[np.int32],
+        order: NDArray[np.intp] | None = None,
     ) -> "Design":
-        """Sort the rows by group."""
-        order = np.lexsort(groups.T[::-1]) if groups.shape[1] else np.arange(len(matrix))
+        """Sort the rows by group; ``matrix`` is sorted already where ``order`` is given."""
+        if order is None:
+            order = cls.order_of(groups)
+            matrix = matrix[order]
         codes = groups[order]
         changes = np.flatnonzero((codes[1:] != codes[:-1]).any(axis=1)) + 1
         bounds = [0, *changes.tolist(), len(matrix)]
         cells = [(start, stop, tuple(codes[start].tolist())) for start, stop in pairwise(bounds)]
-        return cls(layout, matrix[order], cells, np.ascontiguousarray(effects[order]), order)
+        return cls(layout, matrix, cells, np.ascontiguousarray(effects[order]), order)
 
     def places(self, codes: tuple[int, ...]) -> list[int]:
         """Return the first coefficient of each dense block that a cell's rows enter."""
@@ -160,10 +168,10 @@ class Design:
         gram, moment = np.zeros((width, width)), np.zeros(width)
         for left in range(start, stop, ROWS_AT_ONCE):
             rows = slice(left, min(left + ROWS_AT_ONCE, stop))
-            weight = weights[rows].astype(np.float32)[:, None]
-            weighted = self.matrix[rows] * weight
-            gram += weighted.T @ self.matrix[rows]
-            moment += weighted.T @ target[rows].astype(np.float32)
+            root = np.sqrt(weights[rows]).astype(np.float32)
+            weighted = self.matrix[rows] * root[:, None]
+            gram += weighted.T @ weighted  # a symmetric product: half the work of another
+            moment += weighted.T @ (root * target[rows].astype(np.float32))
         return gram, moment
 
     def predict(self, coef: NDArray[np.float64]) -> NDArray[np.float64]:

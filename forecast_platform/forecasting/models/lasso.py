@@ -232,12 +232,13 @@ class _Problem:
     def __init__(self, model: LassoForecaster, X: pd.DataFrame, demand: NDArray[np.float64]):
         self.objective: Objective = model.objective
         self.n_reweights = model.n_reweights
-        matrix = model.standardiser_.matrix(X, intercept=True)
+        groups = model.groups_.codes(X)
+        order = Design.order_of(groups)
+        matrix = model.standardiser_.matrix(X, intercept=True, order=order)
         effects = model._effect_positions(X)  # noqa: SLF001 (its own problem)
         counts = tuple(size - 1 for size in model.groups_.sizes)
         layout = Layout(matrix.shape[1], counts, sum(model.levels_.sizes) - effects.shape[1])
-        self.design = Design.of(layout, matrix, model.groups_.codes(X), effects)
-        order = self.design.order
+        self.design = Design.of(layout, matrix, groups, effects, order)
         base = X[model.base].to_numpy(np.float64)[order]
         demand = demand[order]
         self.target = np.log1p(demand) - base
