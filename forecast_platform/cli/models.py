@@ -5,13 +5,22 @@ What a decision does is in `forecast_platform.resources.approvals`; here it is a
 
 import getpass
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from forecast_platform.cli.arguments import Regions, choose_regions, names
-from forecast_platform.cli.console import ExitCode, compact_table, err, out, plain_errors, stop
+from forecast_platform.cli.console import (
+    ExitCode,
+    compact_table,
+    err,
+    out,
+    plain_errors,
+    refuse,
+    stop,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -206,6 +215,110 @@ def rollback(region: Region, *, why: Why, segment: Segments = None, who: Who = N
     forecast-platform models rollback north_texas --segment large_fast --why "orders doubled"
     """
     _decide("rollback", region, segment, who=who, why=why)
+
+
+@app.command("export")
+def export(
+    region: Region,
+    *,
+    to: Annotated[Path, typer.Option("--to", help="New folder of the MLflow model.")],
+) -> None:
+    """Write a region's champions as one MLflow model, with the code that it needs and no pickle.
+
+    mlflow models predict, serve and build-docker take the folder, where this package is not
+    installed too. What it needs is pinned in its requirements.txt.
+
+    [bold]Example[/]
+
+    forecast-platform models export north_texas --to /tmp/north_texas
+    """
+    from forecast_platform.launching.registry import open_registry
+    from forecast_platform.resources.export import export_region
+    from forecast_platform.settings import get_settings
+
+    if to.exists():
+        refuse(f"{to} is there already: name a folder that is not")
+    with plain_errors():
+        index = export_region(region, _lake(), open_registry(get_settings()), to)
+    for key, one in index["models"].items():
+        shown = f"{key}: {one['model_name']} v{one['model_version']}, cutoff {one['cutoff']}"
+        err.print(shown, highlight=False)
+    out.print(str(to), highlight=False, soft_wrap=True)
+
+
+@app.command("serve")
+def serve(
+    region: Region,
+    *,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5001,
+) -> None:
+    """Serve a region's champions over HTTP on 127.0.0.1, until Ctrl-C.
+
+    Rows of demand_features go to /invocations as JSON, in one of MLflow's forms; forecasts come
+    back with the model that made them. The champions are those of now: start again after a
+    promotion. For more than this machine, put it behind a proxy that asks who is calling.
+
+    [bold]Example[/]
+
+    forecast-platform models serve north_texas --port 5001
+    """
+    import tempfile
+
+    from forecast_platform.launching.registry import open_registry
+    from forecast_platform.launching.scoring_server import run_server
+    from forecast_platform.resources.export import export_region
+    from forecast_platform.settings import get_settings
+
+    with plain_errors(), tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "model"
+        index = export_region(region, _lake(), open_registry(get_settings()), folder)
+        served = ", ".join(f"{key} v{one['model_version']}" for key, one in index["models"].items())
+        err.print(f"{region}: {served}", highlight=False)
+        err.print(f"POST rows to http://127.0.0.1:{port}/invocations; Ctrl-C ends", highlight=False)
+        if code := run_server(folder, port):
+            stop(f"the scoring server ended with {code}: what it said is above", ExitCode.FAILED)
+
+
+@app.command("retention")
+def retention(
+    *,
+    keep_days: Annotated[
+        int,
+        typer.Option(
+            "--keep-days", min=1, help="Younger versions stay; at least the audit period."
+        ),
+    ] = 730,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be deleted, delete nothing.")
+    ] = False,
+) -> None:
+    """Delete old versions and runs, never one that a kept forecast refers to.
+
+    Kept are also those with an alias, and all that any version of forecasts or promotion refers to
+    that the lake can still be read at. What is stopped halfway is finished by the next call.
+
+    [bold]Example[/]
+
+    forecast-platform models retention --dry-run
+    """
+    from datetime import UTC, datetime
+
+    from forecast_platform.launching.registry import open_registry
+    from forecast_platform.resources.retention import retain
+    from forecast_platform.settings import get_settings
+
+    now = datetime.now(UTC)  # noqa: TID251 - the age of versions is measured by the clock
+    with plain_errors():
+        registry = open_registry(get_settings())
+        done = retain(registry, _lake(), now=now, keep_days=keep_days, dry_run=dry_run)
+    would = "would delete" if dry_run else "deleted"
+    out.print(
+        f"{done.n_versions:,} versions: {would} {len(done.deleted):,}, and "
+        f"{len(done.deleted_runs):,} runs with their files; {done.n_referred:,} old ones stay, "
+        "since forecasts refer to them",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _decide(

@@ -9,7 +9,7 @@ https://mlflow.org/docs/latest/ml/model/.
 import ast
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -26,6 +26,7 @@ from forecast_platform.resources.manifest import PROMOTION, Manifest
 from forecast_platform.resources.model_files import write_files
 from forecast_platform.resources.registry import Registry
 from forecast_platform.resources.serving import fetch_or_copy
+from forecast_platform.settings import get_settings
 from forecast_platform.vocabulary import ENSEMBLE, FORMAT
 
 LOADER: Final = "forecast_platform.forecasting.models.pyfunc"
@@ -61,7 +62,8 @@ def export_region(region: str, lake: Lake, registry: Registry, folder: Path) -> 
     from forecast_platform.forecasting.models.pyfunc import INDEX_FILE
 
     folder.mkdir(parents=True)
-    index: dict[str, Any] = {"region": region, "models": {}}
+    members = get_settings().member_paths
+    index: dict[str, Any] = {"region": region, "members": members, "models": {}}
     manifest = _manifest(lake, region)
     for name, row in manifest.newest.items():
         if pd.isna(row["champion_version"]):
@@ -81,7 +83,7 @@ def export_region(region: str, lake: Lake, registry: Registry, folder: Path) -> 
     if not index["models"]:
         raise NoChampion(f"{region} has no model that could be served")
     (folder / "data" / INDEX_FILE).write_text(json.dumps(index, indent=1))
-    _write_code(folder / "code")
+    _write_code(folder / "code", [path.partition(":")[0] for path in members.values()])
     _describe(folder, _example(lake, region))
     return index
 
@@ -102,9 +104,13 @@ def _files(registry: Registry, name: str, row: Mapping[str, Any]) -> Mapping[str
         return None
 
 
-def _write_code(folder: Path) -> None:
-    """Copy the loader and the modules that it imports, out of the package that is running."""
-    for name, source in sorted(modules_of(LOADER).items()):
+def _write_code(folder: Path, members: Sequence[str]) -> None:
+    """Copy the loader, the members' modules and what they import of the package that is running.
+
+    Other packages that a further member imports have to be installed where it is served.
+    """
+    sources = {name: text for one in (LOADER, *members) for name, text in modules_of(one).items()}
+    for name, source in sorted(sources.items()):
         spec = find_spec(name)
         is_package = spec is not None and spec.submodule_search_locations is not None
         parts = name.split(".")

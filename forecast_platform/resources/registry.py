@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -48,6 +49,9 @@ DESCRIPTORS_FOLDER = "descriptors"
 NO_FILES: Mapping[str, bytes] = {}
 MAX_BATCH = 900
 """MLflow takes at most 1,000 metrics in one call."""
+
+PAGE = 1_000
+"""Entries that are asked for at a time."""
 
 MAX_TAG = 4_900
 """MLflow cuts longer values of tags, or refuses them, by its version [characters]."""
@@ -112,6 +116,24 @@ class RegisteredModel:
     sha256: str
     artifact_uri: str
     cutoff: pd.Timestamp
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersionInfo:
+    """One version as lists show it.
+
+    Attributes
+    ----------
+    created : datetime.datetime
+    aliases : tuple of str
+        Roles that it bears.
+    """
+
+    name: str
+    version: int
+    run_id: str
+    created: datetime
+    aliases: tuple[str, ...]
 
 
 class Registry(Protocol):
@@ -321,6 +343,44 @@ class ModelRegistry(dg.ConfigurableResource):
         """Local copies of the models that served last."""
         return ModelCopies(self.copies_folder)
 
+    def versions(self, name: str) -> list[ModelVersionInfo]:
+        """List all versions of a model, the oldest first; none if there is no such model."""
+        with self._connected() as client:
+            found = _all_versions(client, name)
+        return sorted((_described(one) for one in found), key=lambda one: one.version)
+
+    def names(self) -> list[str]:
+        """List the registered models, in order."""
+        with self._connected() as client:
+            found, token = [], None
+            while True:
+                page = client.search_registered_models(max_results=PAGE, page_token=token)
+                found += [one.name for one in page]
+                token = page.token
+                if not token:
+                    return sorted(found)
+
+    def delete(self, name: str, version: int) -> None:
+        """Delete a version; its files stay until its run is deleted."""
+        with self._connected() as client:
+            client.delete_model_version(name, str(version))
+
+    def delete_run(self, run_id: str) -> None:
+        """Delete a run and all its files, the models' among them; one that is gone stays gone."""
+        with self._connected() as client:
+            from mlflow.exceptions import MlflowException
+            from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+            try:
+                run = client.get_run(run_id)
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return
+                raise
+            get_artifact_repository(run.info.artifact_uri).delete_artifacts()
+            if run.info.lifecycle_stage == "active":
+                client.delete_run(run_id)
+
     def fetch(self, artifact_uri: str, digest: str) -> dict[str, bytes]:
         """Fetch a model's files without asking the registry's database.
 
@@ -489,6 +549,27 @@ def _move_alias(
 def _bearer(client: "MlflowClient", name: str, alias: Alias) -> RegisteredModel | None:
     found = _lookup(lambda: client.get_model_version_by_alias(name, alias))
     return None if found is None else _registered(found)
+
+
+def _all_versions(client: "MlflowClient", name: str) -> list["ModelVersion"]:
+    found: list[ModelVersion] = []
+    token = None
+    while True:
+        page = client.search_model_versions(f"name = '{name}'", max_results=PAGE, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def _described(found: "ModelVersion") -> ModelVersionInfo:
+    return ModelVersionInfo(
+        name=found.name,
+        version=int(found.version),
+        run_id=found.run_id or "",
+        created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
+        aliases=tuple(found.aliases),
+    )
 
 
 def _lookup(ask: Callable[[], "ModelVersion"]) -> "ModelVersion | None":

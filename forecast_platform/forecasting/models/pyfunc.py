@@ -7,6 +7,7 @@ imports nothing else. What is exported is put together in `forecast_platform.res
 import hashlib
 import json
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from forecast_platform.forecasting.models.base import CorruptModelFiles
+from forecast_platform.forecasting.models.families import Families
 from forecast_platform.forecasting.models.files import ARRAYS_FILE, MODEL_FILE, Model, load_model
 from forecast_platform.vocabulary import FORMAT, SEGMENT
 
@@ -73,11 +75,18 @@ def _load_pyfunc(path: str) -> RegionModel:
     """
     folder = Path(path)
     index = json.loads((folder / INDEX_FILE).read_text())
-    models = {key: _read(folder, described) for key, described in index["models"].items()}
+    families = {name: _imported(where) for name, where in index["members"].items()}
+    models = {key: _read(folder, one, families) for key, one in index["models"].items()}
     return RegionModel(index, models)
 
 
-def _read(folder: Path, described: Mapping[str, Any]) -> Model:
+def _imported(path: str) -> Any:
+    """Import a member's class: one that the settings named at the export, never a model's file."""
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
+
+
+def _read(folder: Path, described: Mapping[str, Any], families: Families) -> Model:
     files = {}
     for name in (MODEL_FILE, ARRAYS_FILE):
         content = (folder / described["model_name"] / name).read_bytes()
@@ -86,4 +95,4 @@ def _read(folder: Path, described: Mapping[str, Any]) -> Model:
                 f"{described['model_name']}/{name} was changed since its export"
             )
         files[name] = content
-    return load_model(files)
+    return load_model(files, families)
