@@ -12,6 +12,7 @@ from forecast_platform.automation.alerts import build_alert_sensor
 from forecast_platform.automation.decisions import decide_on_models
 from forecast_platform.automation.jobs import jobs
 from forecast_platform.automation.maintenance import build_maintenance_schedule, lake_maintenance
+from forecast_platform.automation.rescue import build_rescue_sensor, forecast_anyway
 from forecast_platform.automation.schedules import build_weekly_forecast_schedule
 from forecast_platform.automation.sensors import build_landing_sensor
 from forecast_platform.resources.alerts.resource import Alerts
@@ -40,7 +41,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=dg.load_assets_from_package_module(assets, include_specs=True),
         asset_checks=dg.load_asset_checks_from_package_module(checks),
-        jobs=[*jobs, *([lake_maintenance, decide_on_models] if is_now else [])],
+        jobs=[*jobs, *([lake_maintenance, decide_on_models, forecast_anyway] if is_now else [])],
         schedules=[
             build_weekly_forecast_schedule(running=unattended),
             build_maintenance_schedule(running=unattended),
@@ -49,6 +50,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         else [],
         sensors=[
             build_landing_sensor(running=unattended, every_seconds=look_every),
+            build_rescue_sensor(running=unattended),
             build_alert_sensor(running=unattended, every_seconds=settings.alerts_interval_seconds),
         ]
         if is_now

@@ -26,14 +26,20 @@ def command(folder: Path, port: int) -> list[str]:
     return [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(folder), *options]
 
 
+def environment() -> dict[str, str]:
+    """Make the server's environment: MLflow starts uvicorn by name, and looks for it in PATH."""
+    inherited = os.environ  # noqa: TID251 - handed on, not read
+    path = os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", "")])
+    return {**inherited, **ENVIRONMENT, "PATH": path}
+
+
 def run_server(folder: Path, port: int) -> int:
     """Serve until the server ends or somebody interrupts; return its exit code.
 
     The interruption ends the server and whatever it has started.
     """
-    environment = {**os.environ, **ENVIRONMENT}  # noqa: TID251 - handed on, not read
     server = subprocess.Popen(  # noqa: S603 - our own command
-        command(folder, port), env=environment, start_new_session=True
+        command(folder, port), env=environment(), start_new_session=True
     )
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:

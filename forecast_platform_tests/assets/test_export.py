@@ -19,7 +19,7 @@ import yaml
 
 from forecast_platform.errors import NoChampion, RegistryError
 from forecast_platform.forecasting.models.signature import descriptors
-from forecast_platform.launching.scoring_server import command
+from forecast_platform.launching.scoring_server import command, environment
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.export import export_region, modules_of
 from forecast_platform.vocabulary import NUMERIC_FEATURES
@@ -149,7 +149,11 @@ def test_the_http_server_answers_what_the_batch_has_forecast(
         port = free.getsockname()[1]
     with (tmp_path / "server.log").open("w") as log:
         server = subprocess.Popen(
-            command(exported, port), stdout=log, stderr=log, start_new_session=True
+            command(exported, port),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=environment(),
         )
         try:
             answer = ask(server, port, f'{{"dataframe_split": {posted}}}')
@@ -183,8 +187,9 @@ def end(server: subprocess.Popen) -> None:
     import os
     import signal
 
-    os.killpg(server.pid, signal.SIGTERM)
-    server.wait(timeout=60)
+    if server.poll() is None:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(timeout=60)
 
 
 def test_a_model_that_was_changed_after_its_export_is_refused(exported: Path):
