@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import conditioning, lake, lasso, training_read
+from benchmarks import conditioning, lake, lasso, registry, training_read
 
 
 def _kernels() -> list[dict[str, Any]]:
@@ -50,15 +50,37 @@ def _conditioning() -> dict[str, Any]:
     return found
 
 
+def _registry() -> dict[str, Any]:
+    found = registry.measure()
+    one = found["logging"]
+    print(
+        f"\nlogging and registering a region's six models: {one['seconds']:.2f} s, CPU "
+        f"{one['cpu_seconds']:.2f} s; {one['ratio']:.3f} of their training "
+        f"({one['training_seconds']:.1f} s; CPU {one['ratio_cpu']:.3f}); goal at most "
+        f"{one['goal']:g}"
+    )
+    print(f"\n{found['versions']:,} versions of 56 models, three years of weeks")
+    print(f"{'look-up':36s} {'wall [s]':>9s} {'CPU [s]':>8s}  goal")
+    for one in found["lookups"]:
+        print(
+            f"{one['name']:36s} {one['seconds']:9.3f} {one['cpu_seconds']:8.3f}  "
+            f"below {one['goal']:g}"
+        )
+    return found
+
+
 def _main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures as JSON")
     parser.add_argument(
-        "--quick", action="store_true", help="leave the minutes of conditioning out"
+        "--quick",
+        action="store_true",
+        help="leave the minutes of registry and conditioning out",
     )
     asked = parser.parse_args()
     found: dict[str, Any] = {"kernels": _kernels(), "training_read": _training_read()}
     if not asked.quick:
+        found["registry"] = _registry()
         found["conditioning"] = _conditioning()
     print("ratio: our time over the peer's in the same run; below 1 is faster.")
     if asked.json:

@@ -22,7 +22,13 @@ from forecast_platform.resources.decisions import Decisions, append_log, read_de
 from forecast_platform.resources.gate import Gate, Judged, log_rows
 from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.lifecycle import Lifecycle
-from forecast_platform.resources.manifest import Manifest, concatenated, no_promotions
+from forecast_platform.resources.manifest import (
+    Manifest,
+    concatenated,
+    newest_manifest,
+    no_promotions,
+    read_promotions,
+)
 from forecast_platform.resources.metadata import column_schema
 from forecast_platform.resources.provenance import made_from
 from forecast_platform.resources.publishing import Note, publish
@@ -102,7 +108,7 @@ def _judge(
     regions, weeks = sorted({key.region for key in keys}), sorted({key.week for key in keys})
     rows = {name: tables.read(name, region=regions, weeks=weeks) for name in READS}
     said = read_decisions(tables.lake, regions)
-    stored = _stored(tables, regions, max(weeks))
+    stored = _stored(tables, regions, weeks)
     judged: dict[RegionWeek, list[Judged]] = {}
     for key in keys:
         trained, scores, holdout = (rows_of(rows[name], key) for name in READS)
@@ -118,10 +124,13 @@ def _judge(
     return judged
 
 
-def _stored(tables: Snapshot, regions: Sequence[str], last: pd.Timestamp) -> pd.DataFrame:
+def _stored(
+    tables: Snapshot, regions: Sequence[str], weeks: Sequence[pd.Timestamp]
+) -> pd.DataFrame:
     if not tables.exists("promotion"):
         return no_promotions()
-    return tables.read("promotion", region=regions, until=last - pd.Timedelta(weeks=1))
+    until = max(weeks) - pd.Timedelta(weeks=1)
+    return read_promotions(tables, regions, until, since=min(weeks))
 
 
 def _champions_before(
@@ -152,7 +161,7 @@ def _publish(
     try:
         for region in regions:
             own = [_note(one) for one in made if one.row["region"] == region and _is_told(one)]
-            publish(registry, Manifest(lake.read("promotion", region=region)), own)
+            publish(registry, newest_manifest(lake, [region]), own)
     except RegistryUnavailable as error:
         context.log.warning("the registry does not know of these promotions yet: %s", error)
 

@@ -55,14 +55,14 @@ def build_rescue_sensor(*, running: bool) -> dg.SensorDefinition:
     def rescue_sensor(
         context: dg.RunFailureSensorContext,
     ) -> dg.RunRequest | dg.SkipReason:
-        run = context.dagster_run
-        made = _materialized(context.instance, run.run_id)
-        planned = run.asset_selection
-        if planned is not None and FORECASTS not in planned:
+        run, kinds = context.dagster_run, dg.DagsterEventType
+        planned = _tables(context.instance, run.run_id, kinds.ASSET_MATERIALIZATION_PLANNED)
+        made = _tables(context.instance, run.run_id, kinds.ASSET_MATERIALIZATION)
+        if FORECASTS not in planned:
             return dg.SkipReason(f"run {run.run_id} was not to forecast")
         if FORECASTS in made:
             return dg.SkipReason(f"run {run.run_id} failed after it had forecast")
-        if FEATURES not in made and (planned is None or FEATURES in planned):
+        if FEATURES in planned and FEATURES not in made:
             return dg.SkipReason(f"run {run.run_id} made no features: there is nothing to score")
         tags = {name: run.tags[name] for name in PARTITION_TAGS if name in run.tags}
         return dg.RunRequest(
@@ -72,10 +72,12 @@ def build_rescue_sensor(*, running: bool) -> dg.SensorDefinition:
     return rescue_sensor
 
 
-def _materialized(instance: dg.DagsterInstance, run_id: str) -> set[dg.AssetKey]:
-    """Find which of the two tables a run has made."""
+def _tables(
+    instance: dg.DagsterInstance, run_id: str, kind: dg.DagsterEventType
+) -> set[dg.AssetKey]:
+    """Find which of the two tables the events of a run tell of."""
     found = set()
-    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
+    for entry in instance.all_logs(run_id, of_type=kind):
         event = entry.dagster_event
         if event is not None and event.asset_key in {FORECASTS, FEATURES}:
             found.add(event.asset_key)

@@ -71,7 +71,7 @@ def list_models(
         _print_json(found)
         return
     table = compact_table(
-        ["region", "segment", "serves", "cutoff"], ["age\n[days]", "MAPE", "verdict", "state"]
+        ["region", "segment", "serves", "cutoff"], ["days\nold", "MAPE", "verdict", "state"]
     )
     for row in found.to_dict("records"):
         is_loud = row["verdict"] == "pending" or row["state"] not in {"champion", "no_champion"}
@@ -107,7 +107,8 @@ def show(
 
     with plain_errors():
         lake = _lake()
-        found = _of_segments(serving_models(lake, [region]), names(segment))
+        rows = serving_models(lake, [region], with_former=True)
+        found = _of_segments(rows, names(segment)) if len(rows) else rows
         log = _log(lake, region)
     if found.empty:
         stop(NOTHING, ExitCode.FAILED)
@@ -350,11 +351,10 @@ def _decide(
         )
         done = decide(order, _lake(), open_registry(get_settings()))
     for row in done.to_dict("records"):
-        out.print(
-            f"{row['model_name']}: {row['verdict']}; version {_version(row['champion_version'])} "
-            f"serves from {_day(row['week'])} on",
-            highlight=False,
-        )
+        champion = _version(row["champion_version"])
+        serves = "the historical average" if champion == "-" else f"version {champion}"
+        told = f"{row['verdict'].replace('_', ' ')}; {serves} serves from {_day(row['week'])} on"
+        out.print(f"{row['model_name']}: {told}", highlight=False)
 
 
 def _lake() -> "Lake":

@@ -10,10 +10,14 @@ from typing import Any
 import pandas as pd
 
 from forecast_platform.partitions import RegionWeek
+from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.snapshot import Snapshot
-from forecast_platform.vocabulary import CUTOFF, WEEK
+from forecast_platform.vocabulary import CUTOFF, REGION, WEEK
 
 PROMOTION = "promotion"
+HISTORY_WEEKS = 53
+"""Weeks that are read of a manifest: every week has a row of every model, so that the newest and
+the champion before it are among them; older ones are beyond any age at which a model serves."""
 Row = Mapping[str, Any]
 
 
@@ -67,7 +71,51 @@ def manifest_at(key: RegionWeek, tables: Snapshot) -> Manifest:
     """Read who serves as of a week; nobody if nothing was ever judged."""
     if not tables.exists(PROMOTION):
         return Manifest(no_promotions())
-    return Manifest(tables.read(PROMOTION, region=key.region, until=key.week))
+    return Manifest(read_promotions(tables, [key.region], key.week))
+
+
+def read_promotions(
+    tables: Snapshot, regions: Sequence[str], until: pd.Timestamp, since: pd.Timestamp | None = None
+) -> pd.DataFrame:
+    """Read the promotions of some regions up to a week: of the last year, or else all there are.
+
+    Parameters
+    ----------
+    tables : Snapshot
+    regions : Sequence[str]
+    until : pandas.Timestamp
+        Last week.
+    since : pandas.Timestamp, optional
+        A year before this week is read; before ``until`` by default.
+    """
+    first = (since or until) - pd.Timedelta(weeks=HISTORY_WEEKS)
+    rows = tables.read(PROMOTION, region=list(regions), since=first, until=until)
+    if set(rows["region"]) == set(regions):
+        return rows
+    return tables.read(PROMOTION, region=list(regions), until=until)
+
+
+def newest_manifest(lake: Lake, regions: Sequence[str], weeks: int = 1) -> Manifest:
+    """Read the newest weeks of some regions, each by its own calendar.
+
+    Parameters
+    ----------
+    lake : Lake
+    regions : Sequence[str]
+    weeks : int, default=1
+        How many; a champion before the one that serves needs more than one.
+    """
+    newest: dict[str, list[pd.Timestamp]] = {}
+    for entry in lake.open(PROMOTION).partitions():
+        if entry[REGION] in regions:
+            newest.setdefault(entry[REGION], []).append(pd.Timestamp(entry[WEEK]).as_unit("us"))
+    wanted = {region: sorted(set(found))[-weeks:] for region, found in newest.items()}
+    if not wanted:
+        return Manifest(no_promotions())
+    every = sorted({week for found in wanted.values() for week in found})
+    rows = lake.read(PROMOTION, region=sorted(wanted), weeks=every)
+    pairs = zip(rows[REGION], rows[WEEK], strict=True)
+    return Manifest(rows[[week in wanted[region] for region, week in pairs]])
 
 
 def no_promotions() -> pd.DataFrame:

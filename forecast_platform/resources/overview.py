@@ -11,55 +11,64 @@ import pandas as pd
 
 from forecast_platform.resources.failover import FAILOVER_STATE
 from forecast_platform.resources.lake import Lake
-from forecast_platform.resources.manifest import PROMOTION, Manifest, records
-from forecast_platform.vocabulary import CUTOFF, ENSEMBLE, SEGMENT, WEEK
+from forecast_platform.resources.manifest import PROMOTION, newest_manifest, records
+from forecast_platform.vocabulary import CUTOFF, ENSEMBLE, REGION, SEGMENT, WEEK
 
 RECENT_WEEKS: Final = 26
-"""Weeks that are read to find the newest row and the former champion [weeks]."""
+"""Weeks that are read to find the former champion [weeks]."""
 
 
-def serving_models(lake: Lake, regions: Sequence[str]) -> pd.DataFrame:
+def serving_models(
+    lake: Lake, regions: Sequence[str], *, with_former: bool = False
+) -> pd.DataFrame:
     """Say who serves every segment of some regions.
+
+    Parameters
+    ----------
+    lake : Lake
+    regions : Sequence[str]
+    with_former : bool, default=False
+        Find the former champions too, which half a year has to be read for.
 
     Returns
     -------
     pandas.DataFrame
-        The newest row of `promotion` of every ensemble, with ``former_version``, ``age_days`` at
-        the newest week, and the ``state`` of failover; without rows when nothing was judged.
+        The newest row of `promotion` of every ensemble, in order of region and segment, with
+        ``age_days`` at the newest week, the ``state`` of failover, and ``former_version``; without
+        rows when nothing was judged.
     """
-    tables = [_of_region(lake, region) for region in regions] if lake.exists(PROMOTION) else []
-    filled = [one for one in tables if len(one)]
-    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
-
-
-def _of_region(lake: Lake, region: str) -> pd.DataFrame:
-    weeks = lake.weeks_of(PROMOTION, region)[-RECENT_WEEKS:]
-    if not weeks:
+    if not lake.exists(PROMOTION):
         return pd.DataFrame()
-    manifest = Manifest(lake.read(PROMOTION, region=region, weeks=weeks))
-    states = _states(lake, region)
+    manifest = newest_manifest(lake, regions, RECENT_WEEKS if with_former else 1)
+    states = _states(lake, regions)
     rows = []
     for name, row in manifest.newest.items():
         if row["kind"] != ENSEMBLE:
             continue
-        former = manifest.previous(name)
+        former = manifest.previous(name) if with_former else None
         serves = not pd.isna(row["champion_version"])
         rows.append(
             {
                 **row,
                 "former_version": former["champion_version"] if former else None,
                 "age_days": (row[WEEK] - row[CUTOFF]).days if serves else np.nan,
-                "state": states.get(row[SEGMENT], "not scored"),
+                "state": states.get((row[REGION], row[SEGMENT]), "not scored"),
             }
         )
-    return pd.DataFrame(rows)
+    found = pd.DataFrame(rows)
+    return found.sort_values([REGION, SEGMENT], ignore_index=True) if rows else found
 
 
-def _states(lake: Lake, region: str) -> dict[str, str]:
+def _states(lake: Lake, regions: Sequence[str]) -> dict[tuple[str, str], str]:
     if not lake.exists(FAILOVER_STATE):
         return {}
-    newest = lake.weeks_of(FAILOVER_STATE, region)[-1:]
-    if not newest:
+    weeks: dict[str, pd.Timestamp] = {}
+    for entry in lake.open(FAILOVER_STATE).partitions():
+        region, week = entry[REGION], pd.Timestamp(entry[WEEK])
+        if region in regions:
+            weeks[region] = max(weeks.get(region, week), week)
+    if not weeks:
         return {}
-    rows = lake.read(FAILOVER_STATE, region=region, weeks=newest)
-    return {str(row[SEGMENT]): str(row["state"]) for row in records(rows)}
+    rows = lake.read(FAILOVER_STATE, region=sorted(weeks), weeks=sorted(set(weeks.values())))
+    newest = [row for row in records(rows) if row[WEEK] == weeks[row[REGION]]]
+    return {(str(row[REGION]), str(row[SEGMENT])): str(row["state"]) for row in newest}

@@ -347,7 +347,9 @@ class ModelRegistry(dg.ConfigurableResource):
         """List all versions of a model, the oldest first; none if there is no such model."""
         with self._connected() as client:
             found = _all_versions(client, name)
-        return sorted((_described(one) for one in found), key=lambda one: one.version)
+            bearers = _bearers(client, name) if found else {}
+        described = [_described(one, bearers.get(int(one.version), ())) for one in found]
+        return sorted(described, key=lambda one: one.version)
 
     def names(self) -> list[str]:
         """List the registered models, in order."""
@@ -377,7 +379,7 @@ class ModelRegistry(dg.ConfigurableResource):
                 if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                     return
                 raise
-            get_artifact_repository(run.info.artifact_uri).delete_artifacts()
+            get_artifact_repository(str(run.info.artifact_uri)).delete_artifacts()
             if run.info.lifecycle_stage == "active":
                 client.delete_run(run_id)
 
@@ -562,13 +564,21 @@ def _all_versions(client: "MlflowClient", name: str) -> list["ModelVersion"]:
             return found
 
 
-def _described(found: "ModelVersion") -> ModelVersionInfo:
+def _bearers(client: "MlflowClient", name: str) -> dict[int, tuple[str, ...]]:
+    """Find the aliases of each version: a search for versions does not tell them."""
+    bearers: dict[int, tuple[str, ...]] = {}
+    for alias, version in client.get_registered_model(name).aliases.items():
+        bearers[int(version)] = (*bearers.get(int(version), ()), alias)
+    return bearers
+
+
+def _described(found: "ModelVersion", aliases: tuple[str, ...]) -> ModelVersionInfo:
     return ModelVersionInfo(
         name=found.name,
         version=int(found.version),
         run_id=found.run_id or "",
         created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
-        aliases=tuple(found.aliases),
+        aliases=aliases,
     )
 
 

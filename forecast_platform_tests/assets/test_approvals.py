@@ -261,7 +261,8 @@ def test_every_verdict_is_in_the_log_with_its_numbers(judged: World):
 def test_the_overview_shows_who_serves_and_who_did(judged: World):
     judged.make([promotion], KEY)
 
-    found = serving_models(judged.lake, [REGION]).set_index("segment").loc[SEGMENT]
+    found = serving_models(judged.lake, [REGION], with_former=True)
+    found = found.set_index("segment").loc[SEGMENT]
 
     assert (found["champion_version"], found["former_version"], found["age_days"]) == (2, 1, 0)
 
