@@ -19,13 +19,13 @@ from typing import Any, Final
 import pandas as pd
 import yaml
 
-from forecast_platform.errors import NoChampion, RegistryError, TableMissing
+from forecast_platform.errors import CorruptModel, NoChampion, RegistryError, TableMissing
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.manifest import PROMOTION, Manifest
 from forecast_platform.resources.model_files import write_files
 from forecast_platform.resources.registry import Registry
-from forecast_platform.resources.serving import fetch_or_copy
+from forecast_platform.resources.serving import fetch_or_copy, read_model
 from forecast_platform.settings import get_settings
 from forecast_platform.vocabulary import ENSEMBLE, FORMAT
 
@@ -60,10 +60,12 @@ def export_region(region: str, lake: Lake, registry: Registry, folder: Path) -> 
         If the folder is there.
     """
     from forecast_platform.forecasting.models.pyfunc import INDEX_FILE
+    from forecast_platform.forecasting.models.signature import columns_of
 
     folder.mkdir(parents=True)
     members = get_settings().member_paths
     index: dict[str, Any] = {"region": region, "members": members, "models": {}}
+    models = []
     manifest = _manifest(lake, region)
     for name, row in manifest.newest.items():
         if pd.isna(row["champion_version"]):
@@ -71,6 +73,7 @@ def export_region(region: str, lake: Lake, registry: Registry, folder: Path) -> 
         files = _files(registry, name, row)
         if files is None:
             continue
+        models.append(read_model(files, name))
         write_files(folder / "data" / name, files)
         key = row["segment"] if row["kind"] == ENSEMBLE else row[FORMAT]
         index["models"][str(key)] = {
@@ -84,7 +87,7 @@ def export_region(region: str, lake: Lake, registry: Registry, folder: Path) -> 
         raise NoChampion(f"{region} has no model that could be served")
     (folder / "data" / INDEX_FILE).write_text(json.dumps(index, indent=1))
     _write_code(folder / "code", [path.partition(":")[0] for path in members.values()])
-    _describe(folder, _example(lake, region))
+    _describe(folder, _example(lake, region), columns_of(models))
     return index
 
 
@@ -154,11 +157,17 @@ def _example(lake: Lake, region: str) -> pd.DataFrame:
     return lake.read(FEATURES, region=region, weeks=[RegionWeek.of(region, week).week])
 
 
-def _describe(folder: Path, features: pd.DataFrame) -> None:
+def _describe(folder: Path, features: pd.DataFrame, columns: Sequence[str]) -> None:
     """Write signature, example and environment as MLflow wants them."""
     from forecast_platform.forecasting.models.signature import example, requirements, signature
 
-    shown = example(features)
+    lacking = [name for name in columns if name not in features]
+    if lacking:
+        raise CorruptModel(
+            f"the models read {', '.join(lacking)}, which the newest demand_features do not have: "
+            "materialize them again, or approve newer models"
+        )
+    shown = example(features, columns)
     pinned = [f"mlflow=={version('mlflow')}", *requirements()]
     python = platform.python_version()
     environment = {
@@ -183,7 +192,7 @@ def _describe(folder: Path, features: pd.DataFrame) -> None:
             "serving_input_path": "serving_input_example.json",
             "type": "dataframe",
         },
-        "signature": signature(),
+        "signature": signature(columns),
     }
     (folder / "MLmodel").write_text(yaml.safe_dump(described, sort_keys=True))
     (folder / "requirements.txt").write_text("\n".join(pinned) + "\n")

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from forecast_platform.assets.training import trained_ensembles
+from forecast_platform.checks.failover import models_are_registered
 from forecast_platform.errors import NoChampion
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.model_settings import ModelSettings
@@ -13,6 +14,7 @@ from forecast_platform.resources.registry import ModelRegistry
 from forecast_platform.schemas.metrics import HoldoutForecasts
 from forecast_platform.schemas.models import TrainedEnsembles
 from forecast_platform_tests.assets.conftest import MODEL_ASSETS, REGION, WEEKS, World
+from forecast_platform_tests.assets.test_model_checks import evaluate
 
 KEY = RegionWeek(REGION, WEEKS[-1])
 BEFORE = RegionWeek(REGION, WEEKS[-2])
@@ -114,14 +116,22 @@ def test_models_in_mlflow_forecast_as_those_in_memory(
     }
 
 
-def test_a_registry_that_is_down_fails_training_and_says_so(featured: World):
+def test_a_registry_that_is_down_costs_the_models_and_says_so_but_no_week_is_missed(
+    featured: World,
+):
     featured.registry.is_down = True
 
-    result = featured.make([trained_ensembles], KEY, raise_on_error=False)
+    result = featured.make(MODEL_ASSETS, KEY)
 
-    assert not result.success
-    failure = result.failure_data_for_node("trained_ensembles")
-    assert "RegistryUnavailable" in str(failure.error)
+    assert result.success
+    rows = featured.rows("trained_ensembles", KEY)
+    TrainedEnsembles.validate(rows, lazy=True)
+    assert set(rows["status"]) == {"not_registered"}
+    assert rows["reason"].str.contains("cannot be reached").all()
+    assert set(featured.rows("forecasts", KEY)["served_by"]) == {"historical_average"}
+    check = evaluate(featured, [models_are_registered])["models_are_registered"]
+    assert not check.passed
+    assert "trained, but lost" in check.description
 
 
 def test_a_range_trains_every_week(featured: World):
