@@ -91,6 +91,8 @@ def build_resources(
             horizon=settings.horizon,
             training_weeks=settings.training_weeks,
             min_history_weeks=settings.min_history_weeks,
+            warm_start=settings.warm_start,
+            warm_start_weeks=settings.warm_start_weeks,
             epochs=settings.epochs,
             seed=settings.seed,
             threads=settings.threads,

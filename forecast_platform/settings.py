@@ -112,7 +112,15 @@ class Settings(BaseSettings):
     min_history_weeks: int = Field(
         default=26,
         ge=12,
-        description="Below this history a region is served by the baseline [weeks].",
+        description="Below this history a region learns nothing by itself: see warm_start [weeks].",
+    )
+    warm_start: bool = Field(
+        default=True,
+        description="Whether a region with a history below min_history_weeks starts from models of "
+        "other regions.",
+    )
+    warm_start_weeks: int = Field(
+        default=8, ge=8, description="History that a warm start needs at least [weeks]."
     )
     epochs: int = Field(default=4, ge=1, description="Passes of the net over its training rows.")
     seed: int = Field(default=0, ge=0, description="Seed of every random choice in training.")

@@ -62,16 +62,16 @@ def trained_ensembles(
 
     Trained on the demand known at the close of the week and registered in MLflow as challengers.
     Where the history is too short there is no ensemble: the row says so, and the historical
-    average serves. While the registry cannot be reached, models are lost: their rows say so, the
-    champions of before go on, and a check fails. Forecasts of held-out weeks go to the table
-    `holdout_forecasts`.
+    average serves, or members start from those of other regions' champions. While the registry
+    cannot be reached, models are lost: their rows say so, the champions of before go on, and a
+    check fails. Forecasts of held-out weeks go to the table `holdout_forecasts`.
 
     Grain: one row per region, week and model: four ensembles and two baselines.
     """
     keys = region_weeks_of(context)
     problems, trained, tables = Problems(), [], Snapshot(lake)
     for region, weeks in by_region(keys).items():
-        inputs = read_inputs(tables, region, weeks, model_settings)
+        inputs = read_inputs(tables, region, weeks, model_settings, registry)
         for key in (RegionWeek(region, week) for week in weeks):
             with problems.of(key):
                 trained += [_train(key, inputs, tables, registry, model_settings)]
@@ -92,6 +92,7 @@ class _Trained:
     rows: pd.DataFrame
     holdout: pd.DataFrame
     seconds: float
+    donors: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> list[str]:
@@ -124,20 +125,24 @@ def _train(
             list(packed.values()),
             metrics=metrics_of(score_by_segment(models.holdout, models.members)),
             params=settings.model_dump(),
-            tags=_tags(tables, settings),
+            tags=_tags(tables, settings) | _lent(models.donors),
             descriptors=descriptors(inputs.features),
         )
         registered = dict(zip(packed, logged, strict=True))
     except RegistryUnavailable as error:  # the champions of before go on: no week is missed
         problem = f"trained, but lost: {error}; materialize the week again when it answers"
     rows = rows_of_models(key, models, registered, seconds, problem)
-    return _Trained(key, rows, holdout_of(key, models), seconds)
+    return _Trained(key, rows, holdout_of(key, models), seconds, models.donors)
 
 
 def _tags(tables: Snapshot, settings: ModelSettings) -> dict[str, str]:
     """Say in the registry what a model was made from."""
     versions = {f"version_{table}": str(one) for table, one in tables.versions.items()}
     return {**versions, "git_commit": tables.lake.git_commit, "seed": str(settings.seed)}
+
+
+def _lent(donors: tuple[str, ...]) -> dict[str, str]:
+    return {"started_from": ", ".join(donors)} if donors else {}
 
 
 def _write(
@@ -147,7 +152,10 @@ def _write(
     settings: ModelSettings,
 ) -> dg.MaterializeResult:
     keys, lake = [one.key for one in trained], tables.lake
-    provenance = made_from(tables.versions, settings=settings.model_dump())
+    lent = {one.key.key: list(one.donors) for one in trained if one.donors}
+    provenance = made_from(
+        tables.versions, settings=settings.model_dump(), **({"donors": lent} if lent else {})
+    )
     holdout = as_table(pd.concat([one.holdout for one in trained]), HoldoutForecasts)
     lake.write(
         "holdout_forecasts",
@@ -174,4 +182,5 @@ def _describe(one: _Trained) -> dict[str, Any]:
         **({"mlflow_run_id": str(runs.iloc[0])} if len(runs) else {}),
         "models": dg.MetadataValue.md(shown.to_markdown(index=False)),
         **({"problems": "\n".join(one.warnings)} if one.warnings else {}),
+        **({"started_from": ", ".join(one.donors)} if one.donors else {}),
     }

@@ -5,7 +5,7 @@ their own rooms.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,9 @@ HOLDOUT_COLUMNS = (*KEPT, *MEMBERS, ENSEMBLE, HISTORICAL_AVERAGE, *QUANTILES)
 """Of the built-in members; others have a column in the place of ``MEMBERS``."""
 
 RAW_QUANTILES = "raw_quantiles"
+
+LEAST_WARM_WEEKS = 4
+"""Least weeks of labels that a warm-started member learns from before its held-out weeks."""
 
 Donors = Mapping[str, Sequence[Forecaster]]
 """Fitted members of other regions, by the name of the member."""
@@ -177,6 +180,8 @@ class RegionModels:
         Training rows and series, by segment, and rows and series of demand by format.
     members : tuple of str
         Names of the members, which are columns of ``holdout``.
+    donors : tuple of str
+        Registered models of other regions that the members were started from.
     """
 
     ensembles: dict[str, Ensemble]
@@ -185,6 +190,26 @@ class RegionModels:
     skipped: dict[str, str] = field(default_factory=dict)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     members: tuple[str, ...] = MEMBERS
+    donors: tuple[str, ...] = ()
+
+
+def with_short_history(config: TrainingConfig, n_weeks: int, donors: Donors) -> TrainingConfig:
+    """Return how a region with ``n_weeks`` of labels is trained from donors: one fold, held out.
+
+    Examples
+    --------
+    >>> with_short_history(TrainingConfig(), 9, {}).n_origins
+    2
+    """
+    n_origins = int(np.clip(n_weeks - config.horizon - LEAST_WARM_WEEKS + 1, 1, config.n_origins))
+    return replace(
+        config,
+        donors=donors,
+        n_folds=1,
+        n_origins=n_origins,
+        min_fold_weeks=1,
+        min_history_weeks=config.horizon + LEAST_WARM_WEEKS,
+    )
 
 
 def train_region(

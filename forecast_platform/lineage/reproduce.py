@@ -22,6 +22,7 @@ from forecast_platform.lineage.trace import find_training
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.featuring import make_features
 from forecast_platform.resources.lake import Lake, to_arrow, to_pandas
+from forecast_platform.resources.manifest import PROMOTION
 from forecast_platform.resources.members import member_families
 from forecast_platform.resources.model_files import digest_of
 from forecast_platform.resources.model_settings import ModelSettings
@@ -338,14 +339,15 @@ class _Reproducer:
         self, commit: Commit, cutoff: pd.Timestamp, settings: ModelSettings
     ) -> TrainingInputs:
         """Read what the model has learnt from; with features made again where that is asked for."""
-        inputs = read_inputs(
-            Snapshot(self.lake, dict(commit.read)), self.key.region, [cutoff], settings
-        )
+        tables = Snapshot(self.lake, dict(commit.read))
+        registry = self.registry if PROMOTION in commit.read else None  # nobody lent otherwise
+        inputs = read_inputs(tables, self.key.region, [cutoff], settings, registry)
         if self.result.depth is not Depth.MARTS:
             return inputs
         weeks = [pd.Timestamp(week) for week in sorted(inputs.features[WEEK].unique())]
         self.on_step("features of the training")
-        return TrainingInputs(self._check_features(commit.read, weeks), inputs.demand)
+        features = self._check_features(commit.read, weeks)
+        return TrainingInputs(features, inputs.demand, inputs.lenders)
 
     def _compare_retrained(self, files: Mapping[str, bytes], features: pd.DataFrame) -> None:
         """Forecast with the model trained again, in place of the registered one."""

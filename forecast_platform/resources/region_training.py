@@ -5,7 +5,7 @@ What is read for which cutoff; how a model is trained belongs to
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -13,13 +13,15 @@ import pandas as pd
 from forecast_platform.errors import TableMissing
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.demand import DemandHistory, read_demand_history
+from forecast_platform.resources.donors import Lenders
 from forecast_platform.resources.members import member_families
 from forecast_platform.resources.model_settings import ModelSettings
+from forecast_platform.resources.registry import Registry
 from forecast_platform.resources.snapshot import Snapshot
 from forecast_platform.vocabulary import FORMAT, STORE_ID
 
 if TYPE_CHECKING:
-    from forecast_platform.forecasting.training import RegionModels
+    from forecast_platform.forecasting.training import RegionModels, TrainingConfig
 
 FEATURES = "demand_features"
 
@@ -34,14 +36,21 @@ class TrainingInputs:
         Rows of `FEATURES`, of all cutoffs that the models learn from.
     demand : DemandHistory
         Their labels, with corrections.
+    lenders : Lenders or None, default=None
+        Where models come from that a region with a short history starts from.
     """
 
     features: pd.DataFrame
     demand: DemandHistory
+    lenders: Lenders | None = None
 
 
 def read_inputs(
-    tables: Snapshot, region: str, weeks: Sequence[pd.Timestamp], settings: ModelSettings
+    tables: Snapshot,
+    region: str,
+    weeks: Sequence[pd.Timestamp],
+    settings: ModelSettings,
+    registry: Registry | None = None,
 ) -> TrainingInputs:
     """Read what the models of a region learn from.
 
@@ -52,7 +61,8 @@ def read_inputs(
     """
     first = min(weeks) - pd.Timedelta(weeks=settings.training_weeks)
     features = tables.read(FEATURES, region=region, since=first, until=max(weeks))
-    return TrainingInputs(features, read_demand_history(tables, region, max(weeks)))
+    lenders = Lenders(region, tables, registry) if registry is not None else None
+    return TrainingInputs(features, read_demand_history(tables, region, max(weeks)), lenders)
 
 
 def train_at(key: RegionWeek, inputs: TrainingInputs, settings: ModelSettings) -> "RegionModels":
@@ -75,7 +85,28 @@ def train_at(key: RegionWeek, inputs: TrainingInputs, settings: ModelSettings) -
         min_history_weeks=settings.min_history_weeks,
         families=member_families(settings.members),
     )
-    return train_region(frame, demand, cutoff=key.week, config=config)
+    config, names = _started(key, frame, config, inputs, settings)
+    return replace(train_region(frame, demand, cutoff=key.week, config=config), donors=names)
+
+
+def _started(
+    key: RegionWeek,
+    frame: pd.DataFrame,
+    config: "TrainingConfig",
+    inputs: TrainingInputs,
+    settings: ModelSettings,
+) -> tuple["TrainingConfig", tuple[str, ...]]:
+    """Let a region with a short history start from models of other regions, if there are any."""
+    from forecast_platform.forecasting.training import with_short_history
+
+    n_weeks = frame["ds"].nunique()
+    is_short = settings.warm_start_weeks <= n_weeks < settings.min_history_weeks
+    if not (settings.warm_start and is_short and inputs.lenders):
+        return config, ()
+    lent = inputs.lenders.at(key.week)
+    if not lent.names:
+        return config, ()
+    return with_short_history(config, n_weeks, lent.members), lent.names
 
 
 def _known_at(

@@ -1,0 +1,78 @@
+"""What a new region gets: models that start from those of other regions."""
+
+import pandas as pd
+import pytest
+
+from forecast_platform.assets.features import demand_features
+from forecast_platform.forecasting.models.files import load_model
+from forecast_platform.forecasting.models.warm_start import WarmStarted
+from forecast_platform.partitions import RegionWeek
+from forecast_platform.schemas.models import HISTORY_TOO_SHORT, TRAINED
+from forecast_platform_tests.assets.conftest import MODEL_ASSETS, WEEKS, World
+from forecast_platform_tests.marts import weeks_from, write_marts
+
+SHORT = weeks_from(14, WEEKS[-13])
+KEY = RegionWeek("south", SHORT[-1])
+
+
+@pytest.fixture
+def joined(forecast: World) -> World:
+    """A region of fourteen weeks beside one that has champions."""
+    write_marts(forecast.lake, "south", SHORT, seed=3)
+    forecast.make([demand_features], RegionWeek("south", SHORT[0]), KEY)
+    return forecast
+
+
+def test_a_new_region_starts_from_the_champions_of_others_and_says_which(joined: World):
+    joined.make(MODEL_ASSETS, KEY)
+
+    rows = joined.rows("trained_ensembles", KEY)
+    assert set(rows["status"]) == {TRAINED}
+    commit = joined.lake.history("trained_ensembles", 1)[0]
+    [donor] = commit["provenance"]["donors"][KEY.key]
+    assert donor.startswith("demand-north-")
+    assert donor.endswith("/1")
+    assert "promotion" in commit["provenance"]["read"]
+    row = rows[rows["segment"] == "large_fast"].iloc[0]
+    model = load_model(joined.registry.load_files(row["model_name"], int(row["model_version"])))
+    assert all(isinstance(member, WarmStarted) for member in model.members.values())
+    forecasts = joined.rows("forecasts", KEY)
+    assert len(forecasts) == 24 * 4
+    assert forecasts["y_hat_p90"].notna().all()
+
+
+def test_the_start_does_not_depend_on_who_is_trained_first_in_a_week(joined: World):
+    """Champions of the week itself lend nothing: they may not be there yet."""
+    promotion = joined.lake.read("promotion", region="north")
+    joined.lake.write(
+        "promotion",
+        promotion.assign(region="west", week=KEY.week, cutoff=KEY.week),
+        [RegionWeek("west", KEY.week)],
+        run_id="test",
+    )
+
+    joined.make(MODEL_ASSETS[:1], KEY)
+
+    commit = joined.lake.history("trained_ensembles", 1)[0]
+    assert len(commit["provenance"]["donors"][KEY.key]) == 1
+
+
+def test_switched_off_it_waits_for_a_history_of_its_own(joined: World):
+    joined.settings = joined.settings.model_copy(update={"warm_start": False})
+
+    joined.make(MODEL_ASSETS[:1], KEY)
+
+    ensembles = joined.rows("trained_ensembles", KEY).query("kind == 'ensemble'")
+    assert set(ensembles["status"]) == {HISTORY_TOO_SHORT}
+
+
+def test_without_champions_elsewhere_it_waits_too(joined: World):
+    for name in sorted({str(name) for name in joined.lake.read("promotion")["model_name"]}):
+        joined.registry.corrupt(name, 1)
+
+    joined.make(MODEL_ASSETS[:1], KEY)
+
+    ensembles = joined.rows("trained_ensembles", KEY).query("kind == 'ensemble'")
+    assert set(ensembles["status"]) == {HISTORY_TOO_SHORT}
+    assert isinstance(ensembles["reason"].iloc[0], str)
+    assert pd.isna(ensembles["model_version"]).all()
