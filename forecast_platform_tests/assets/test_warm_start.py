@@ -7,6 +7,7 @@ from forecast_platform.assets.features import demand_features
 from forecast_platform.forecasting.models.files import load_model
 from forecast_platform.forecasting.models.warm_start import WarmStarted
 from forecast_platform.partitions import RegionWeek
+from forecast_platform.resources.model_settings import ModelSettings
 from forecast_platform.schemas.models import HISTORY_TOO_SHORT, TRAINED
 from forecast_platform_tests.assets.conftest import MODEL_ASSETS, WEEKS, World
 from forecast_platform_tests.marts import weeks_from, write_marts
@@ -58,7 +59,7 @@ def test_the_start_does_not_depend_on_who_is_trained_first_in_a_week(joined: Wor
 
 
 def test_switched_off_it_waits_for_a_history_of_its_own(joined: World):
-    joined.settings = joined.settings.model_copy(update={"warm_start": False})
+    joined.settings = ModelSettings(epochs=2, warm_start=False)
 
     joined.make(MODEL_ASSETS[:1], KEY)
 
