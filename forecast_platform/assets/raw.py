@@ -118,7 +118,7 @@ def _with_replays(
     lake: Lake, contract: Contract, delivery: Delivery, keys: Sequence[RegionWeek]
 ) -> pd.DataFrame:
     """Take what persons decided about refused rows, as long as their file is the same."""
-    digests = {(key, one.file): digest for key, one, digest in delivery.files}
+    digests = {(one.key, one.file.file): one.sha256 for one in delivery.files}
     return replays.apply(delivery.rows, replays.read(lake, contract.source, keys), digests)
 
 
@@ -174,7 +174,7 @@ def _missing(
     source = landing.source(contract.source)
     if source is None or source.required is not Required.WEEKLY:
         return {}
-    delivered = {key for key, _, _ in delivery.files}
+    delivered = {one.key for one in delivery.files}
     return {
         key: f"the database has no row of it: asked {databases.name_of(source.sql)}"
         if source.sql
@@ -197,7 +197,8 @@ def _account(contract: Contract, delivery: Delivery, accepted: Accepted) -> pd.D
             "source": contract.source,
             "file": one.file,
             "size_bytes": one.size_bytes,
-            "sha256": digest,
+            "sha256": sha256,
+            "rows_sha256": rows_sha256,
             "format": one.format,
             "compression": one.compression,
             "query": one.query,
@@ -206,7 +207,7 @@ def _account(contract: Contract, delivery: Delivery, accepted: Accepted) -> pd.D
             **accepted.counts_of(key.region, key.week, one.file),
             "reasons": json.dumps(accepted.reasons_of(key.region, key.week, one.file)),
         }
-        for key, one, digest in delivery.files
+        for key, one, sha256, rows_sha256 in delivery.files
     ]
     columns = list(RowLedger.to_schema().columns)
     return RowLedger.validate(as_table(pd.DataFrame(records, columns=columns), RowLedger))
@@ -226,7 +227,7 @@ def _publish(  # noqa: PLR0917
         _of(as_table(accepted.table, contract.schema), keys),
         keys,
         run_id=context.run_id,
-        provenance={"files": _digests(_facts(_of(files, keys), keys))},
+        provenance={"files": _digests(_facts(_of(files, keys), keys), "files_digest")},
         allow_empty=True,
     )
 
@@ -269,11 +270,13 @@ def _report(  # noqa: PLR0917
         context.log.warning("%s: %d rows are in the table quarantine", contract.table, n_refused)
     details = {"n_files": len(files), "rows_quarantined": n_refused}
     result = report(context, lake, receipt, read={}, details=details, by_key=facts)
-    return result._replace(data_version=dg.DataVersion(_digest(_digests(facts).values())))
+    return result._replace(
+        data_version=dg.DataVersion(_digest(_digests(facts, "content_digest").values()))
+    )
 
 
-def _digests(facts: Mapping[RegionWeek, Mapping[str, Any]]) -> dict[str, str]:
-    return {key.key: str(one["content_digest"]) for key, one in facts.items()}
+def _digests(facts: Mapping[RegionWeek, Mapping[str, Any]], name: str) -> dict[str, str]:
+    return {key.key: str(one[name]) for key, one in facts.items()}
 
 
 def _facts(files: pd.DataFrame, keys: Sequence[RegionWeek]) -> dict[RegionWeek, dict[str, Any]]:
@@ -288,7 +291,8 @@ def _facts_of(files: Sequence[dict[str, Any]]) -> dict[str, Any]:
     listed = [{name: one[name] for name in ("file", "size_bytes", "sha256")} for one in files]
     return {
         "files": dg.MetadataValue.json(listed),
-        "content_digest": _digest(one["sha256"] for one in files),
+        "files_digest": _digest(one["sha256"] for one in files),
+        "content_digest": _digest(one["rows_sha256"] for one in files),
         **{name: sum(int(one[name]) for one in files) for name in COUNTS},
     }
 

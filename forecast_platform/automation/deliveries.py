@@ -65,8 +65,8 @@ class LandingArea(Protocol):
         """List every delivered file whose rows tell its regions or weeks."""
         ...
 
-    def places_in(self, file: Any) -> Collection[RegionWeek]:
-        """Read which region-weeks such a file has rows of."""
+    def places_in(self, file: Any) -> Mapping[RegionWeek, str]:
+        """Read which region-weeks such a file has rows of, and digest the rows of each."""
         ...
 
 
@@ -88,6 +88,10 @@ class Tables(Protocol):
         """Read rows of some region-weeks."""
         ...
 
+    def column_names(self, table: str) -> Sequence[str]:
+        """Name the columns of a table."""
+        ...
+
 
 def contents_of(landing: LandingArea, files: Iterable[DeliveredFile]) -> Contents:
     """Digest the files of one region-week. Names do not count: a renamed file is nothing new."""
@@ -97,20 +101,31 @@ def contents_of(landing: LandingArea, files: Iterable[DeliveredFile]) -> Content
     return {source: tuple(sorted(digests)) for source, digests in sorted(by_source.items())}
 
 
-def recorded_contents(lake: Tables, keys: Sequence[RegionWeek]) -> dict[RegionWeek, Contents]:
-    """Look up what the raw tables of these region-weeks were made from."""
-    if not keys or not lake.exists("row_ledger"):
+def recorded_contents(
+    lake: Tables, keys: Sequence[RegionWeek], digest: str = "sha256"
+) -> dict[RegionWeek, Contents]:
+    """Look up what the raw tables of these region-weeks were made from.
+
+    Parameters
+    ----------
+    lake : Tables
+    keys : sequence of RegionWeek
+    digest : str, default="sha256"
+        Column of the ledger: the digests of whole files, or ``rows_sha256``, which say of files of
+        many region-weeks what they told of each. Ledgers of earlier releases have none of these.
+    """
+    if not keys or not lake.exists("row_ledger") or digest not in lake.column_names("row_ledger"):
         return {}
     rows = lake.read(
         "row_ledger",
         region=sorted({key.region for key in keys}),
         weeks=sorted({key.week for key in keys}),
-        columns=["region", "week", "source", "sha256"],
+        columns=["region", "week", "source", digest],
     )
     recorded: dict[RegionWeek, dict[str, tuple[str, ...]]] = {}
-    for region, week, source, digest in rows.sort_values("sha256").itertuples(index=False):
+    for region, week, source, one in rows.dropna().sort_values(digest).itertuples(index=False):
         sources = recorded.setdefault(RegionWeek(region, week), {})
-        sources[source] = (*sources.get(source, ()), digest)
+        sources[source] = (*sources.get(source, ()), one)
     return dict(recorded)
 
 

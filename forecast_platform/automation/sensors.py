@@ -179,8 +179,8 @@ def ask_for_many(
     """Ask for the region-weeks that new or changed files of many weeks have rows of.
 
     A file is read when two looks have seen the same of it, and again when a region was registered
-    or a week has closed. Region-weeks that the lake was made from this very content of need
-    nothing. One file is read in a tick.
+    or a week has closed. Region-weeks of which the lake was made from the very rows that the file
+    has of them need nothing. One file is read in a tick.
 
     Parameters
     ----------
@@ -210,10 +210,11 @@ def ask_for_many(
             look.unread[name] = str(error)
             progress.is_done = True
             continue
-        places = due.of(places)
+        wanted = due.of(places)
         if landing.required_sources():  # a run without their files could only fail
-            places = [key for key in places if key in look.deliveries]
-        return _ask_for_places(lake, progress, one, digest, places, asked)
+            wanted = [key for key in wanted if key in look.deliveries]
+        rows = {key: places[key] for key in wanted}
+        return _ask_for_places(lake, progress, one, digest, rows, asked)
     return []
 
 
@@ -222,19 +223,22 @@ def _ask_for_places(  # noqa: PLR0917
     progress: Progress,
     one: DeliveredFile,
     digest: str,
-    places: Sequence[RegionWeek],
+    rows: Mapping[RegionWeek, str],
     asked: Collection[str],
 ) -> list[dg.RunRequest]:
-    """Ask for the next region-weeks of a file that the lake was not made from its content of."""
-    recorded = recorded_contents(lake, places)
+    """Ask for the next region-weeks of a file that the lake was not made from its rows of."""
+    of_files = recorded_contents(lake, list(rows))
+    of_rows = recorded_contents(lake, list(rows), "rows_sha256")
     requests: list[dg.RunRequest] = []
-    left = [key for key in places if _turn(key) > progress.asked_to]
+    left = [key for key in rows if _turn(key) > progress.asked_to]
     for key in left:
         if len(requests) + len(asked) >= MAX_REQUESTS:
             return requests
-        is_known = digest in recorded.get(key, {}).get(one.source, ())
+        is_known = digest in of_files.get(key, {}).get(one.source, ()) or (
+            rows[key] in of_rows.get(key, {}).get(one.source, ())
+        )
         if not is_known and key.key not in asked:
-            mark = fingerprint([digest, one.modified])
+            mark = fingerprint([rows[key], one.modified])
             requests.append(
                 dg.RunRequest(
                     run_key=f"{key.key}|{mark}",

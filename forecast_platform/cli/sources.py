@@ -187,7 +187,7 @@ def preview(
         "source": source,
         "region": key.region,
         "week": f"{key.week:%Y-%m-%d}",
-        "files": [one.file for of, one, _ in delivery.files if of == key],
+        "files": [one.file.file for one in delivery.files if one.key == key],
         "rows_read": len(judged.delivered),
         "rows_accepted": len(judged.table),
         "rows_refused": len(refused),
@@ -224,7 +224,7 @@ def _delivery(
     else:
         keys = _keys_of_many_weeks(landing, name, asked, monday)
     delivery = landing.read(name, keys)
-    rows = [key for key, _, _ in delivery.files]
+    rows = [one.key for one in delivery.files]
     return max(rows or keys, key=lambda key: (key.week, key.region)), delivery
 
 

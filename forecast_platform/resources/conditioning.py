@@ -56,6 +56,12 @@ CLIMATE_YEARS: Final = 3
 TRAILING_WEEKS: Final = 13
 """What is usual for a series is what it sold in so many weeks before [weeks]."""
 
+MEMORY_LIMIT: Final = "1GB"
+"""A week of 5 million rows conditions in it; what does not fit goes to the run's own folder."""
+
+MART_ROWS: Final = 2**18
+"""Rows of a mart that are judged and written at a time."""
+
 MAX_ROWS_SHOWN: Final = 5
 SOURCE_FOLDERS: Final = ("models", "macros", "tests")
 PARSE_TIMEOUT_SECONDS: Final = 300
@@ -263,6 +269,31 @@ class TestOutcome:
     rows: pd.DataFrame | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Mart:
+    """A mart in a file of its own, read by the batch: no table has to fit into memory."""
+
+    path: Path
+    schema: "pa.Schema"
+
+    def batches(self) -> "Iterator[pa.Table]":
+        """Read the rows, from the first on; a mart without rows is one batch of none."""
+        import pyarrow as pa
+
+        with pa.OSFile(str(self.path), "rb") as source:
+            file = pa.ipc.open_file(source)
+            if not file.num_record_batches:
+                yield self.schema.empty_table()
+            for number in range(file.num_record_batches):
+                yield pa.Table.from_batches([file.get_batch(number)])
+
+    def to_table(self) -> "pa.Table":
+        """Read it whole."""
+        import pyarrow as pa
+
+        return pa.concat_tables(self.batches())
+
+
 @dataclass(frozen=True)
 class Conditioned:
     """A finished dbt build; its tables can be read until the run's file is thrown away.
@@ -280,13 +311,21 @@ class Conditioned:
     versions: Mapping[str, int | None]
     tests: Sequence[TestOutcome]
     problems: Sequence[str] = field(default_factory=tuple)
+    memory_limit: str = MEMORY_LIMIT
 
-    def read(self, mart: str, order: Sequence[str]) -> "pa.Table":
-        """Read a mart, in a reproducible order."""
+    def read(self, mart: str, order: Sequence[str]) -> "Mart":
+        """Read a mart, in a reproducible order, into a file beside the database."""
+        import pyarrow as pa
+
         columns = ", ".join(order)
-        with _open(self.database) as connection:
+        path = self.database.with_name(f"{mart}.arrow")
+        with _open(self.database, self.memory_limit) as connection:
             query = f"select * from main.{mart} order by {columns}"  # noqa: S608 - our own names
-            return connection.sql(query).to_arrow_table()
+            rows = connection.sql(query).to_arrow_reader(MART_ROWS)
+            with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as file:
+                for batch in rows:
+                    file.write_batch(batch)
+        return Mart(path, rows.schema)
 
     def raise_for_problems(self) -> None:
         """Stop here if something failed.
@@ -304,7 +343,9 @@ class Conditioning(dg.ConfigurableResource):
     """dbt over the lake, for some regions and weeks at a time: on DuckDB, or on a local Spark."""
 
     project_dir: str = Field(default=str(PROJECT_DIR), description="Folder of the dbt project.")
-    memory_limit: str = Field(default="2GB", description="What DuckDB may use before it spills.")
+    memory_limit: str = Field(
+        default=MEMORY_LIMIT, description="What DuckDB may use before it spills."
+    )
     target: str = Field(
         default="run",
         description="Target of the dbt profile: `run` (DuckDB, in this process) or `spark`.",
@@ -353,7 +394,13 @@ class Conditioning(dg.ConfigurableResource):
             else:
                 results = _invoke(Path(self.project_dir), arguments)
                 tests, problems = _test_outcomes(results, database), _problems(results, database)
-            yield Conditioned(database, versions=versions, tests=tests, problems=problems)
+            yield Conditioned(
+                database,
+                versions=versions,
+                tests=tests,
+                problems=problems,
+                memory_limit=self.memory_limit,
+            )
 
 
 def load_box(lake: Lake, box: Box, database: Path) -> dict[str, int | None]:
@@ -508,10 +555,13 @@ def _version(rows: "pa.Table | None") -> int | None:
 
 
 @contextmanager
-def _open(database: Path) -> "Iterator[duckdb.DuckDBPyConnection]":
+def _open(
+    database: Path, memory_limit: str = MEMORY_LIMIT
+) -> "Iterator[duckdb.DuckDBPyConnection]":
     import duckdb
 
-    connection = duckdb.connect(str(database), config={"threads": 1})
+    config = {"threads": 1, "memory_limit": memory_limit}
+    connection = duckdb.connect(str(database), config=config)
     try:
         yield connection
     finally:

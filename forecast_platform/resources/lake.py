@@ -9,11 +9,13 @@ import json
 import random
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol, cast
 
 import dagster as dg
 import numpy as np
@@ -56,6 +58,17 @@ _TOLD: Final = ("provenance", "region_weeks", "extra_keys")
 
 FSSPEC_ONLY: Final = frozenset({"connection_string"})
 """Storage options that only fsspec understands; see ``Settings.storage_options``."""
+
+
+class Batches(Protocol):
+    """Rows that are too many to be held: read by the batch, as often as they are asked for."""
+
+    @property
+    def schema(self) -> pa.Schema: ...  # noqa: D102
+
+    def batches(self) -> Iterator[pa.Table]:
+        """Read the rows from the first on."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +193,7 @@ class Lake(dg.ConfigurableResource):
     def write(
         self,
         table: str,
-        rows: pd.DataFrame | pa.Table,
+        rows: pd.DataFrame | pa.Table | Batches,
         keys: Iterable[RegionWeek],
         *,
         run_id: str,
@@ -194,7 +207,7 @@ class Lake(dg.ConfigurableResource):
         ----------
         table : str
             Name of the table; it is made when it does not exist.
-        rows : pandas.DataFrame or pyarrow.Table
+        rows : pandas.DataFrame, pyarrow.Table or Batches
             Must hold ``region`` and ``week``, and the columns of ``extra_keys``. Columns that
             the table does not know are added to it.
         keys : iterable of RegionWeek
@@ -217,12 +230,12 @@ class Lake(dg.ConfigurableResource):
         """
         replaced = _checked_keys(table, keys)
         extra = _checked_extra(extra_keys or {})
-        arrow = to_arrow(rows)
-        rows_of = _count(table, arrow, replaced, extra, allow_empty=allow_empty)
+        parts = _Parts.of(rows)
+        rows_of = _count(table, parts, replaced, extra, allow_empty=allow_empty)
         predicate = _predicate(replaced, extra)
         commit = self._describe(run_id, provenance, replaced, extra)
-        version = self._commit(table, arrow, predicate, commit, list(extra))
-        return WriteReceipt(table, version, arrow.num_rows, rows_of)
+        version = self._commit(table, parts, predicate, commit, list(extra))
+        return WriteReceipt(table, version, sum(rows_of.values()), rows_of)
 
     def append(
         self,
@@ -256,9 +269,10 @@ class Lake(dg.ConfigurableResource):
         places = arrow.select([REGION, WEEK]).group_by([REGION, WEEK]).aggregate([])
         added = [RegionWeek(one[REGION], pd.Timestamp(one[WEEK])) for one in places.to_pylist()]
         keys = _checked_keys(table, added)
-        rows_of = _count(table, arrow, keys, {}, allow_empty=False)
+        parts = _Parts.of(arrow)
+        rows_of = _count(table, parts, keys, {}, allow_empty=False)
         commit = self._describe(run_id, None, keys, {})
-        version = self._commit(table, arrow, None, commit, list(partition_by))
+        version = self._commit(table, parts, None, commit, list(partition_by))
         return WriteReceipt(table, version, arrow.num_rows, rows_of)
 
     def _describe(
@@ -366,7 +380,7 @@ class Lake(dg.ConfigurableResource):
     def _commit(
         self,
         table: str,
-        rows: pa.Table,
+        rows: "_Parts",
         predicate: str | None,
         commit: CommitProperties,
         extra: Sequence[str],
@@ -415,36 +429,61 @@ def _read_commit(commit: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
+class _Parts:
+    """Rows in the types of the lake, however they came."""
+
+    schema: pa.Schema
+    read: Callable[[], Iterator[pa.Table]]
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame | pa.Table | Batches) -> "_Parts":
+        if isinstance(rows, (pd.DataFrame, pa.Table)):
+            whole = to_arrow(rows)
+            return cls(whole.schema, lambda: iter([whole]))
+        batches = cast("Batches", rows).batches
+        return cls(
+            pa.schema([pa.field(one.name, _lake_type(one.type)) for one in rows.schema]),
+            lambda: map(to_arrow, batches()),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class _Fitted:
-    rows: pa.Table
+    schema: pa.Schema
+    parts: Iterator[pa.Table]
     adds_columns: bool
 
 
 def _write_once(
     target: DeltaTable, fitted: _Fitted, predicate: str | None, commit: CommitProperties
 ) -> None:
-    schema_mode = "merge" if fitted.adds_columns else None
-    batches = fitted.rows.to_batches(max_chunksize=WRITTEN_ROWS)
-    rows = pa.Table.from_batches(batches, fitted.rows.schema)
-    if predicate is None:
-        write_deltalake(
-            target,
-            rows,
-            mode="append",
-            schema_mode=schema_mode,
-            commit_properties=commit,
-            writer_properties=FILE_FORMAT,
-        )
-        return
-    write_deltalake(
+    refused: list[WriteRefused] = []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            for part in fitted.parts:
+                yield from part.to_batches(max_chunksize=WRITTEN_ROWS)
+        except WriteRefused as error:  # the writer would tell of it as an error of its own
+            refused.append(error)
+            raise
+
+    write = partial(
+        write_deltalake,
         target,
-        rows,
-        mode="overwrite",
-        predicate=predicate,
-        schema_mode=schema_mode,
+        pa.RecordBatchReader.from_batches(fitted.schema, batches()),
+        schema_mode="merge" if fitted.adds_columns else None,
         commit_properties=commit,
         writer_properties=FILE_FORMAT,
     )
+    try:
+        if predicate is None:
+            write(mode="append")
+        else:
+            write(mode="overwrite", predicate=predicate)
+    except DeltaError:
+        if refused:
+            raise refused[0] from None
+        raise
 
 
 def to_pandas(rows: pa.Table) -> pd.DataFrame:
@@ -582,20 +621,22 @@ def _checked_extra(extra: Mapping[str, str]) -> dict[str, str]:
 
 def _count(
     table: str,
-    rows: pa.Table,
+    rows: _Parts,
     keys: Sequence[RegionWeek],
     extra: Mapping[str, str],
     *,
     allow_empty: bool,
 ) -> dict[RegionWeek, int]:
     """Count the rows of each key; refuse rows of other keys and keys without rows."""
-    if missing := {REGION, WEEK, *extra} - set(rows.column_names):
+    if missing := {REGION, WEEK, *extra} - set(rows.schema.names):
         raise WriteRefused(f"table {table}: the rows have no column {', '.join(sorted(missing))}")
-    for name, value in extra.items():
-        if rows.num_rows and rows[name].unique().to_pylist() != [value]:
-            raise WriteRefused(f"table {table}: rows with another {name} than {value!r}")
-    counted = rows.group_by([REGION, WEEK]).aggregate([([], "count_all")]).to_pylist()
-    found = {(row[REGION], row[WEEK]): row["count_all"] for row in counted}
+    found: Counter[tuple[str, date]] = Counter()
+    for part in rows.read():
+        for name, value in extra.items():
+            if part.num_rows and part[name].unique().to_pylist() != [value]:
+                raise WriteRefused(f"table {table}: rows with another {name} than {value!r}")
+        counted = part.group_by([REGION, WEEK]).aggregate([([], "count_all")]).to_pylist()
+        found.update({(row[REGION], row[WEEK]): row["count_all"] for row in counted})
     rows_of = {key: found.pop((key.region, key.week.date()), 0) for key in keys}
     if found:
         shown = ", ".join(f"{region}|{week}" for region, week in list(found)[:5])
@@ -634,12 +675,18 @@ def _quoted(values: Iterable[str]) -> str:
     return ", ".join(f"'{value}'" for value in values)
 
 
-def _fit(table: str, rows: pa.Table, target: DeltaTable) -> _Fitted:
+def _fit(table: str, rows: _Parts, target: DeltaTable) -> _Fitted:
     """Give the rows the table's columns and types; new columns follow."""
     known = pa.schema(target.schema().to_arrow())
     new = [one for one in rows.schema if one.name not in known.names]
+    schema = pa.schema([pa.field(one.name, one.type) for one in known] + new)
+    parts = (_fit_part(table, part, schema) for part in rows.read())
+    return _Fitted(schema, parts, bool(new))
+
+
+def _fit_part(table: str, rows: pa.Table, schema: pa.Schema) -> pa.Table:
     columns = []
-    for one in known:
+    for one in schema:
         if one.name not in rows.column_names:
             columns.append(pa.nulls(rows.num_rows, one.type))
             continue
@@ -650,6 +697,4 @@ def _fit(table: str, rows: pa.Table, target: DeltaTable) -> _Fitted:
                 f"table {table}, column {one.name}: it is {one.type} in the lake and cannot take "
                 f"{rows[one.name].type}: {error}"
             ) from error
-    columns += [rows[one.name] for one in new]
-    fields = [pa.field(one.name, one.type) for one in known] + new
-    return _Fitted(pa.Table.from_arrays(columns, schema=pa.schema(fields)), bool(new))
+    return pa.Table.from_arrays(columns, schema=schema)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import dagster as dg
 import numpy as np
@@ -29,6 +29,7 @@ from forecast_platform.partitions import RegionWeek, parse_week, weeks
 from forecast_platform.resources import databases, formats, unpacking
 from forecast_platform.resources.arrivals import SIGNS, Folders
 from forecast_platform.resources.mapping import map_columns, query
+from forecast_platform.resources.row_digests import NO_ROWS_SHA256, digest_rows
 from forecast_platform.resources.sources import (
     CompleteWhen,
     Expression,
@@ -110,6 +111,26 @@ class DeliveredFile:
         return self.delivered if self.delivered is not None else week + LAST_DAY
 
 
+class TakenFile(NamedTuple):
+    """A file that counts as delivered for a region-week.
+
+    Attributes
+    ----------
+    key : RegionWeek
+    file : DeliveredFile
+    sha256 : str
+        Digest of its content.
+    rows_sha256 : str
+        Digest of what it says of this region-week: of its rows where it is of many region-weeks, of
+        its content otherwise. It stays the same when rows of other region-weeks are added.
+    """
+
+    key: RegionWeek
+    file: DeliveredFile
+    sha256: str
+    rows_sha256: str
+
+
 @dataclass(slots=True)
 class Delivery:
     """What was delivered for some region-weeks of one source.
@@ -119,8 +140,8 @@ class Delivery:
     rows : pandas.DataFrame
         Text under contract names, with ``region``, ``week``, ``known_on``, ``source_file``,
         ``source_row``; compact as `schemas.batches` says when they are many.
-    files : list of tuple of RegionWeek, DeliveredFile and str
-        Each region-week's files with their SHA-256.
+    files : list of TakenFile
+        Each region-week's files.
     bad : dict of RegionWeek to str
         What is wrong with the files of a region-week that could not be read.
     elsewhere : collections.Counter of RegionWeek
@@ -129,7 +150,7 @@ class Delivery:
     """
 
     rows: pd.DataFrame
-    files: list[tuple[RegionWeek, DeliveredFile, str]] = field(default_factory=list)
+    files: list[TakenFile] = field(default_factory=list)
     bad: dict[RegionWeek, str] = field(default_factory=dict)
     elsewhere: Counter[RegionWeek] = field(default_factory=Counter)
 
@@ -234,8 +255,8 @@ class Landing(dg.ConfigurableResource):
             found += self._judged(source, many, listed)
         return [one for one in found if not one.waits_for]
 
-    def places_in(self, file: DeliveredFile) -> set[RegionWeek]:
-        """Read which region-weeks a file has rows of.
+    def places_in(self, file: DeliveredFile) -> dict[RegionWeek, str]:
+        """Read which region-weeks a file has rows of, and digest the rows of each.
 
         Raises
         ------
@@ -246,7 +267,7 @@ class Landing(dg.ConfigurableResource):
         tables = {table: self._table(one) for table, one in source.tables.items()}
         content = _checked(file, self._bytes(file.file))
         rows = _rows_of(file.source, source, file, content, tables)
-        return set(_count(_places(_placed(file.source, source, file, rows))))
+        return digest_rows(_placed(file.source, source, file, rows))
 
     def sha256(self, file: DeliveredFile) -> str:
         """Digest the content of one file."""
@@ -289,8 +310,7 @@ class Landing(dg.ConfigurableResource):
                 delivery.bad |= dict.fromkeys(keys_of[one], str(error))
                 continue
             delivery.elsewhere += elsewhere
-            digest = hashlib.sha256(whole).hexdigest()
-            delivery.files += [(key, one, digest) for key in taken]
+            delivery.files += _taken(one, hashlib.sha256(whole).hexdigest(), taken, rows)
             del content, whole
             yield rows
 
@@ -580,7 +600,7 @@ def _from_database(name: str, source: Source, sql: Sql, keys: Sequence[RegionWee
     asked = [key for key in keys if source.region in (None, key.region)]
     for found in databases.extract(sql, asked):
         if isinstance(found, BadFile):
-            done = {key for key, _, _ in delivery.files} | set(delivery.bad)
+            done = {one.key for one in delivery.files} | set(delivery.bad)
             delivery.bad |= {key: str(found) for key in asked if key not in done}
             continue
         own = [found.key] if found.key else asked
@@ -592,7 +612,8 @@ def _from_database(name: str, source: Source, sql: Sql, keys: Sequence[RegionWee
             continue
         parts.append(rows)
         delivery.elsewhere += elsewhere
-        delivery.files += [(key, one, found.sha256) for key in taken if rows.num_rows]
+        if rows.num_rows:
+            delivery.files += _taken(one, found.sha256, taken, rows)
     delivery.rows = pa.concat_tables(parts).to_pandas()
     return delivery
 
@@ -644,6 +665,16 @@ def _of_keys(
     found = set(places[is_asked].unique())
     taken = keys if one.week is not None else [key for key in keys if tuple(key) in found]
     return rows.filter(pa.array(is_asked)), list(taken), _count(places[~is_asked])
+
+
+def _taken(
+    one: DeliveredFile, sha256: str, keys: Sequence[RegionWeek], rows: pa.Table
+) -> list[TakenFile]:
+    """Say for which region-weeks a file was taken, and what it says of each."""
+    if one.week is not None and one.region is not None:
+        return [TakenFile(key, one, sha256, sha256) for key in keys]
+    digests = digest_rows(rows)
+    return [TakenFile(key, one, sha256, digests.get(key, NO_ROWS_SHA256)) for key in keys]
 
 
 def _places(rows: pa.Table) -> pd.MultiIndex:

@@ -239,6 +239,11 @@ class RowLedger(AccountsForRows):
     file: Series[str] = pa.Field(description="Delivered file, below the landing folder")
     size_bytes: Series[int] = pa.Field(description="Size [bytes]")
     sha256: Series[str] = pa.Field(description="Digest of the content")
+    rows_sha256: Series[str] = pa.Field(
+        nullable=True,
+        description="Digest of what the file says of this region-week: of its rows, where it is of "
+        "many region-weeks; empty where an earlier release read it",
+    )
     format: Series[str] = pa.Field(description="How the file was read")
     compression: Series[str] = pa.Field(description="How the file was packed, or `none`")
     known_on: Series[pd.Timestamp] = pa.Field(description="Day on which its rows were known")

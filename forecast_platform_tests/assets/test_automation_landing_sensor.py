@@ -65,6 +65,9 @@ class RecordedFiles:
     def exists(self, table: str) -> bool:
         return not self.rows.empty
 
+    def column_names(self, table: str) -> list[str]:
+        return RECORDED
+
     def read(
         self,
         table: str,

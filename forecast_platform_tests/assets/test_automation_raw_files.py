@@ -15,7 +15,7 @@ from forecast_platform.assets.raw import raw_assets
 from forecast_platform.automation import sensors
 from forecast_platform.automation.deliveries import Cursor
 from forecast_platform.automation.sensors import Due, ask_for_changes, ask_for_many, look_at
-from forecast_platform.partitions import parse_week
+from forecast_platform.partitions import RegionWeek, parse_week
 from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.landing import Landing
 from forecast_platform.simulation import RetailerConfig, simulate
@@ -163,6 +163,49 @@ def test_what_was_made_from_the_very_content_of_a_file_of_many_weeks_is_not_aske
 
     many.write(many.rows.assign(units_shipped=many.rows["units_shipped"] + 1))
     assert many.asked() == ALL
+
+
+def test_of_a_history_file_that_grows_the_changed_weeks_alone_are_asked_for(
+    platform, tmp_path: Path
+):
+    many = Many(platform, tmp_path)
+    for key in ALL[:3]:  # as if south had nothing yet in the second week
+        many.take_in(*key.split("|"))
+    is_last = (many.rows["area"] == "south") & (many.rows["week"] == WEEKS[1])
+    whole = many.rows
+    many.write(whole[~is_last])
+    for key in ALL[:3]:
+        many.take_in(*key.split("|"))
+
+    many.write(pd.concat([whole[is_last], whole[~is_last]]))
+    assert many.asked() == ALL[3:]
+
+    many.take_in(*ALL[3].split("|"))
+    is_first = (many.rows["area"] == "north") & (many.rows["week"] == WEEKS[0])
+    many.write(many.rows.assign(units_shipped=many.rows["units_shipped"] + is_first))
+    assert many.asked() == ALL[:1]
+
+
+def test_a_ledger_of_an_earlier_release_is_read_and_grows_the_new_column(platform, tmp_path: Path):
+    many = Many(platform, tmp_path)
+    for key in ALL:
+        many.take_in(*key.split("|"))
+    ledger = platform.lake.read("row_ledger").drop(columns="rows_sha256")
+    shutil.rmtree(Path(platform.lake.uri) / "row_ledger")
+    for source, rows in ledger.groupby("source"):
+        keys = {RegionWeek.of(*one) for one in zip(rows["region"], rows["week"], strict=True)}
+        extra = {"source": str(source)}
+        platform.lake.write("row_ledger", rows, keys, run_id="before", extra_keys=extra)
+
+    assert many.asked() == []
+    many.write(many.rows.iloc[:-1])
+    assert many.asked() == ALL, "only the digest of the whole file was kept"
+    many.take_in(*ALL[0].split("|"))
+
+    kept = platform.lake.read("row_ledger").set_index(["region", "week"])["rows_sha256"]
+    assert kept.notna().sum() == 1
+    many.cursor = Cursor()
+    assert many.asked() == ALL[1:]
 
 
 def test_a_file_of_many_weeks_is_read_again_for_a_region_that_was_registered_later(

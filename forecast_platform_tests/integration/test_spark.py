@@ -115,7 +115,7 @@ def make_outliers(lake: Lake) -> None:
 def build(lake: Lake, target: str) -> Build:
     with Conditioning(target=target).build(lake, BOX) as built:
         built.raise_for_problems()
-        marts = {mart: to_pandas(built.read(mart, key_of(mart))) for mart in MARTS}
+        marts = {mart: to_pandas(built.read(mart, key_of(mart)).to_table()) for mart in MARTS}
         return Build(marts, list(built.tests))
 
 

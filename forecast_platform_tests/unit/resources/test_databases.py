@@ -81,16 +81,16 @@ def test_each_region_week_gets_its_own_rows(tmp_path: Path, url: str, lines: str
     ]
     both = source.read("shipments", [SOUTH, LATER])
     assert units(both) == [("north", "P-1", "9"), ("south", "P-1", "7")]
-    assert [key for key, _, _ in both.files] == [SOUTH, LATER]
+    assert [one.key for one in both.files] == [SOUTH, LATER]
 
 
 def test_what_was_asked_is_told_and_a_change_is_seen(tmp_path: Path, url: str) -> None:
     source = landing(tmp_path, QUERY)
 
-    [(_, one, before)] = source.read("shipments", [NORTH]).files
-    [(_, _, again)] = source.read("shipments", [NORTH]).files
+    [(_, one, before, _)] = source.read("shipments", [NORTH]).files
+    [(_, _, again, _)] = source.read("shipments", [NORTH]).files
     change(url, "update shipped set qty = 13 where qty = 12.5")
-    [(_, _, after)] = source.read("shipments", [NORTH]).files
+    [(_, _, after, _)] = source.read("shipments", [NORTH]).files
 
     assert one.format == "sql"
     assert one.query is not None

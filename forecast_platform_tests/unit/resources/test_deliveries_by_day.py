@@ -177,7 +177,28 @@ def test_a_file_of_many_weeks_says_which_region_weeks_it_has(tmp_path: Path):
 
     (file,) = area.files_of_many()
 
-    assert area.places_in(file) == {WEEK, NEXT}
+    assert set(area.places_in(file)) == {WEEK, NEXT}
+
+
+def test_rows_of_a_region_week_have_their_digest_wherever_they_stand_in_a_file(tmp_path: Path):
+    area = landing(tmp_path, "path: 'shipments/{region}.csv'")
+
+    def digests(*rows: str) -> dict[RegionWeek, str]:
+        put(tmp_path, "shipments/north.csv", *rows)
+        (file,) = area.files_of_many()
+        read = area.read("shipments", [WEEK, NEXT])
+        found = {one.key: one.rows_sha256 for one in read.files}
+        assert found == area.places_in(file)
+        return found
+
+    first, second, later = "S1,P1,2024-03-04,1", "S2,P1,2024-03-04,2", "S1,P1,2024-03-11,1"
+    before = digests(first, second)
+
+    assert digests(later, first, second)[WEEK] == before[WEEK]
+    assert digests(first, later, second)[WEEK] == before[WEEK]
+    assert digests(first, "S2,P1,2024-03-04,3")[WEEK] != before[WEEK]
+    assert digests(first)[WEEK] != before[WEEK]
+    assert digests(second, first)[WEEK] != before[WEEK], "of two rows of a key the last one counts"
 
 
 # settling

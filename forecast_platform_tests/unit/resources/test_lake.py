@@ -234,6 +234,54 @@ def test_a_column_of_another_type_is_refused(lake: Lake):
 # versions and audit
 
 
+class Parts:
+    """Rows by the batch; they can be read again, as a lost commit needs."""
+
+    def __init__(self, *parts: pd.DataFrame):
+        self.parts = [pa.Table.from_pandas(one, preserve_index=False) for one in parts]
+        self.schema = self.parts[0].schema
+
+    def batches(self):
+        return iter(self.parts)
+
+
+def test_rows_by_the_batch_are_written_in_one_commit_also_after_a_lost_one(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+):
+    north, south = keys_of("north", "south", weeks=WEEKS[:1])
+    write(lake, north, south, y=9.0)
+    lost = iter([CommitFailedError("somebody was first")])
+    once = lake_module._write_once
+
+    def lose_one(target, fitted, predicate, commit):
+        for error in lost:
+            list(fitted.parts)
+            raise error
+        once(target, fitted, predicate, commit)
+
+    monkeypatch.setattr(lake_module, "_write_once", lose_one)
+    parts = Parts(rows_for(north), rows_for(north, n=3), rows_for(south))
+
+    receipt = lake.write(TABLE, parts, [north, south], run_id="run")
+
+    assert (receipt.version, receipt.rows_of) == (2, {north: 5, south: 2})
+    assert lake.read(TABLE)["y"].tolist() == [1.0] * 7
+
+
+def test_a_batch_of_another_region_week_or_type_is_refused_and_nothing_is_written(lake: Lake):
+    north, south = keys_of("north", "south", weeks=WEEKS[:1])
+    write(lake, north)
+
+    with pytest.raises(WriteRefused, match=r"south\|2024-01-01"):
+        lake.write(TABLE, Parts(rows_for(north), rows_for(south)), [north], run_id="run")
+    many = rows_for(north).assign(y="many")
+    with pytest.raises(WriteRefused, match="column y: it is double"):
+        lake.write(TABLE, Parts(many.assign(y="1"), many), [north], run_id="run")
+
+    assert lake.version(TABLE) == 1
+    assert len(lake.read(TABLE)) == 2
+
+
 def test_old_versions_can_be_read(lake: Lake):
     key = RegionWeek("north", WEEKS[0])
     first = write(lake, key, y=1)

@@ -332,7 +332,7 @@ def test_files_of_a_week_are_read_in_the_order_in_which_people_number_them(folde
     for name in reversed(names):
         put(folder, f"{HEADER}\n{ROW}\n", f"{FOLDER}/{name}")
 
-    assert [Path(one.file).name for _, one, _ in read(landing(folder)).files] == names
+    assert [Path(one.file).name for _, one, *_ in read(landing(folder)).files] == names
 
 
 # columns
@@ -398,7 +398,7 @@ def test_rows_tell_their_region_where_no_path_does(folder: Path):
         ["south", 3],
         ["north", 4],
     ]
-    assert [key for key, _, _ in delivery.files] == keys
+    assert [one.key for one in delivery.files] == keys
 
 
 # files of many weeks
@@ -415,7 +415,7 @@ def test_a_file_of_many_weeks_is_split_by_its_rows(folder: Path):
 
     assert delivery.rows["week"].tolist() == [WEEK, NEXT, NEXT]
     assert delivery.rows["source_row"].tolist() == [2, 3, 4]
-    assert [key for key, _, _ in delivery.files] == keys
+    assert [one.key for one in delivery.files] == keys
 
 
 @pytest.mark.parametrize("text", ["2024-02-30", "n/a", ""])
@@ -476,6 +476,6 @@ def test_a_bucket_is_read_as_a_folder_is(folder: Path):
 
     pd.testing.assert_frame_equal(remote.rows, local.rows)
     assert remote.bad == local.bad
-    assert [(key, one.file, digest) for key, one, digest in remote.files] == [
-        (key, one.file, digest) for key, one, digest in local.files
+    assert [(key, one.file, digest) for key, one, digest, _ in remote.files] == [
+        (key, one.file, digest) for key, one, digest, _ in local.files
     ]
