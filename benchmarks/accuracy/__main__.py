@@ -58,10 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in [name for name in families if NEEDS.get(name) in missing]:
         print(f"{name} is left out: {NEEDS[name]} is not installed (pip install -e '.[bench]').")
     families = [name for name in families if NEEDS.get(name) not in missing]
-    results = [
-        tried(dataset, families, keep=asked.keep, ablate=asked.ablation)
-        for dataset in _datasets(asked)
-    ]
+    try:
+        chosen = _datasets(asked)
+    except (ValueError, FileNotFoundError) as wrong:
+        sys.exit(str(wrong))
+    results = [tried(one, families, keep=asked.keep, ablate=asked.ablation) for one in chosen]
     if len(results) > 1 and not asked.panel:
         results = _pooled(results)
     written = report.write(results, asked.out)

@@ -18,7 +18,7 @@ import pandas as pd
 import yaml
 
 from forecast_platform.forecasting.features.history import History
-from forecast_platform.vocabulary import SHOPPER_COLUMNS
+from forecast_platform.vocabulary import FORMATS, SHOPPER_COLUMNS
 
 WEEK = pd.Timedelta(weeks=1)
 
@@ -291,16 +291,21 @@ def panel(file: Path, config: Path) -> Dataset:
     (lists of further numeric columns), ``gap`` (weeks skipped after a cutoff), ``n_folds``,
     ``step`` (weeks between cutoffs).
     """
-    asked = yaml.safe_load(config.read_text(encoding="utf-8"))
-    unknown = sorted(asked.keys() - _PANEL_KEYS)
-    if unknown or "horizon" not in asked:
-        raise ValueError(f"{config}: needs horizon; unknown keys: {', '.join(unknown) or 'none'}")
+    asked = _panel_config(config)
     table = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file)
+    _check_columns(table, asked, file, config)
     rows = _panel_rows(table, asked)
     gap, horizon = int(asked.get("gap", 0)), int(asked["horizon"])
     horizons = tuple(range(gap + 1, gap + horizon + 1))
     step, n_folds = int(asked.get("step", horizon)), int(asked.get("n_folds", 4))
     last = rows["ds"].max() - max(horizons) * WEEK
+    needed = (n_folds - 1) * step + max(horizons) + MIN_WEEKS
+    weeks = int((rows["ds"].max() - rows["ds"].min()) / WEEK) + 1
+    if weeks < needed:
+        raise ValueError(
+            f"{file}: {weeks} weeks, but {n_folds} folds of horizon {horizon}, gap {gap}, "
+            f"{step} weeks apart, need {needed}: take fewer folds (n_folds) or a smaller step"
+        )
     extra = [*asked.get("known_ahead", []), *asked.get("static", [])]
     return Dataset(
         name=file.stem,
@@ -312,11 +317,52 @@ def panel(file: Path, config: Path) -> Dataset:
     )
 
 
+MIN_WEEKS = 30
+"""Weeks before the first cutoff of a panel, below which no ensemble is trained."""
+
+_PANEL_TEXTS = ("store_id", "product_id", "category", "brand", "format")
+_PANEL_COLUMNS = (*_PANEL_TEXTS, "price", "feature", "display")
 _PANEL_KEYS = {
     *("unique_id", "ds", "y", "store_id", "product_id", "category", "brand", "format"),
     *("price", "feature", "display", "known_ahead", "static"),
     *("gap", "horizon", "n_folds", "step"),
 }
+
+
+def _panel_config(config: Path) -> dict[str, Any]:
+    """Read the file's keys, and say at once which are wrong."""
+    asked = yaml.safe_load(config.read_text(encoding="utf-8"))
+    if not isinstance(asked, dict):
+        raise ValueError(f"{config}: must be keys and values, such as 'horizon: 4'")  # noqa: TRY004
+    unknown = sorted(asked.keys() - _PANEL_KEYS)
+    if unknown:
+        known = ", ".join(sorted(_PANEL_KEYS))
+        raise ValueError(f"{config}: unknown keys {', '.join(unknown)}; there are {known}")
+    for key in ("horizon", "gap", "n_folds", "step"):
+        least = 0 if key == "gap" else 1
+        value = asked.get(key, least) if key != "horizon" else asked.get(key)
+        if not isinstance(value, int) or value < least:
+            raise ValueError(f"{config}: {key} must be a whole number from {least}, got {value!r}")
+    return asked
+
+
+def _check_columns(table: pd.DataFrame, asked: dict[str, Any], file: Path, config: Path) -> None:
+    """Raise ``ValueError`` that names every column which is not there or is no number."""
+    names = {key: asked.get(key, key) for key in ("unique_id", "ds", "y")}
+    names |= {key: asked[key] for key in _PANEL_COLUMNS if key in asked}
+    listed = [*asked.get("known_ahead", []), *asked.get("static", [])]
+    absent = [name for name in (*names.values(), *listed) if name not in table.columns]
+    if absent:
+        raise ValueError(
+            f"{file}: no columns {', '.join(absent)}, which {config} asks for "
+            f"(unique_id, ds and y by default); the file has {', '.join(table.columns)}"
+        )
+    numbers = [names[key] for key in ("y", "price", "feature", "display") if key in names]
+    texts = [c for c in (*numbers, *listed) if not pd.api.types.is_numeric_dtype(table[c])]
+    if texts:
+        raise ValueError(f"{file}: columns {', '.join(texts)} must be numbers")
+    if "format" in names and not set(table[names["format"]]) <= set(FORMATS):
+        raise ValueError(f"{file}: {names['format']} must be one of {', '.join(FORMATS)}")
 
 
 def _panel_rows(table: pd.DataFrame, asked: dict[str, Any]) -> pd.DataFrame:
