@@ -46,7 +46,10 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "previous_plans": ("_previous_1", "_previous_2", "_previous_3", "weeks_since_promo"),
     "competition": ("competitor_discount_", "competitor_features", "competitor_displays"),
     "relative_price": ("relative_price", "relative_price_lowest", "price_rank"),
-    "weather": ("temperature", "temperature_", "precipitation", "precipitation_", "snow"),
+    "weather": (
+        *("temperature", "temperature_", "precipitation", "precipitation_"),
+        *("snow", "weather_missing"),
+    ),
     "events": ("n_event_days", "n_event_days_", "is_holiday", "event_lift_"),
     "season": ("year_sin_", "year_cos_"),
     "shoppers": SHOPPER_COLUMNS,

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.accuracy import datasets, peers, report
+from benchmarks.accuracy import ablation, datasets, peers, report
 from benchmarks.accuracy.__main__ import main
 from benchmarks.accuracy.folds import Fold, Prepared
+from forecast_platform.vocabulary import NUMERIC_FEATURES
 from forecast_platform_tests.oracles.backtest import a_demand
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -145,3 +146,32 @@ def test_a_panel_with_an_unknown_key_is_refused(folder: Path) -> None:
 
     with pytest.raises(ValueError, match="prize"):
         datasets.panel(folder / "panel.csv", wrong)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"horizon: 2": "horizon: two"}, "horizon must be a whole number"),
+        ({"horizon: 2": "horizont: 2"}, "unknown keys horizont; there are"),
+        ({"price: shelf_price": "price: shelf"}, "no columns shelf, .* the file has"),
+        ({"price: shelf_price": "price: kind"}, "kind must be numbers"),
+        ({"n_folds: 2": "n_folds: 30"}, "take fewer folds"),
+    ],
+)
+def test_a_wrong_description_of_a_panel_is_told(
+    folder: Path, tmp_path: Path, changed: dict[str, str], message: str
+) -> None:
+    text = CONFIG
+    for before, after in changed.items():
+        text = text.replace(before, after)
+    (tmp_path / "wrong.yaml").write_text(text, encoding="utf-8")
+
+    with pytest.raises(ValueError, match=message):
+        datasets.panel(folder / "panel.csv", tmp_path / "wrong.yaml")
+
+
+def test_every_column_belongs_to_at_most_one_family_that_is_left_out() -> None:
+    columns = [name for family in ablation.FAMILIES for name in ablation.columns_of(family)]
+
+    assert len(columns) == len(set(columns))
+    assert set(NUMERIC_FEATURES) - set(columns) == {"base_level", "is_large_format", "weeks_ahead"}
