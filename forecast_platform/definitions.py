@@ -13,7 +13,10 @@ from forecast_platform.automation.decisions import decide_on_models
 from forecast_platform.automation.jobs import jobs
 from forecast_platform.automation.maintenance import build_maintenance_schedule, lake_maintenance
 from forecast_platform.automation.rescue import build_rescue_sensor, forecast_anyway
-from forecast_platform.automation.schedules import build_weekly_forecast_schedule
+from forecast_platform.automation.schedules import (
+    build_deep_forecast_schedule,
+    build_weekly_forecast_schedule,
+)
 from forecast_platform.automation.sensors import build_landing_sensor
 from forecast_platform.resources.alerts.resource import Alerts
 from forecast_platform.resources.as_of import LandingAsOf, build_lake
@@ -44,6 +47,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         jobs=[*jobs, *([lake_maintenance, decide_on_models, forecast_anyway] if is_now else [])],
         schedules=[
             build_weekly_forecast_schedule(running=unattended),
+            build_deep_forecast_schedule(running=unattended),
             build_maintenance_schedule(running=unattended),
         ]
         if is_now

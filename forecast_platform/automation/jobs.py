@@ -30,6 +30,9 @@ FORECAST_GROUPS: Final = (
     "monitoring",
 )
 
+DEEP_GROUP: Final = "deep_horizon"
+"""By the month, in a job of its own."""
+
 weekly_forecast = dg.define_asset_job(
     "weekly_forecast",
     selection=dg.AssetSelection.groups(*FORECAST_GROUPS),
@@ -52,4 +55,15 @@ condition_data = dg.define_asset_job(
     tags={"dagster/max_runtime": str(RANGE_RUN_SECONDS)},
 )
 
-jobs: Final = (weekly_forecast, condition_data)
+deep_forecast = dg.define_asset_job(
+    "deep_forecast",
+    selection=dg.AssetSelection.groups(DEEP_GROUP),
+    partitions_def=region_weeks,
+    description=(
+        "Forecast a region and its clusters of stores up to a year ahead, and backtest it, from "
+        "the marts of a week that is conditioned."
+    ),
+    tags={"dagster/max_runtime": str(WEEK_RUN_SECONDS)},
+)
+
+jobs: Final = (weekly_forecast, condition_data, deep_forecast)

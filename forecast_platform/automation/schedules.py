@@ -12,11 +12,14 @@ from typing import Final
 import dagster as dg
 import pandas as pd
 
-from forecast_platform.automation.jobs import weekly_forecast
+from forecast_platform.automation.jobs import deep_forecast, weekly_forecast
 from forecast_platform.partitions import RegionWeek, regions, weeks
 
 MONDAY_MORNING: Final = "0 6 * * 1"
 """Six hours after the week closed [UTC], when the deliveries of the night are there."""
+
+SECOND_OF_MONTH: Final = "0 6 2 * *"
+"""On the second of each month, when the week that closed on its first day is conditioned [UTC]."""
 
 NO_REGION: Final = (
     "No region is registered: `forecast-platform regions add <region>` registers one."
@@ -59,18 +62,50 @@ def build_weekly_forecast_schedule(*, running: bool) -> dg.ScheduleDefinition:
     def weekly_forecast_schedule(
         context: dg.ScheduleEvaluationContext,
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        tick = context.scheduled_execution_time
-        week = last_complete_week(tick)
-        registered = sorted(context.instance.get_dynamic_partitions(str(regions.name)))
-        if week < pd.Timestamp(weeks.start.date()):
-            yield dg.SkipReason(
-                f"{week:%Y-%m-%d} is before the first week, {weeks.start:%Y-%m-%d}."
-            )
-            return
-        if not registered:
-            yield dg.SkipReason(NO_REGION)
-        for region in registered:
-            key = RegionWeek(region, week).key
-            yield dg.RunRequest(run_key=f"{key}|{tick:%Y-%m-%dT%H:%M}", partition_key=key)
+        yield from _ask_for_all_regions(context)
 
     return weekly_forecast_schedule
+
+
+def build_deep_forecast_schedule(*, running: bool) -> dg.ScheduleDefinition:
+    """Build the schedule that forecasts every region up to a year ahead, by the month.
+
+    Parameters
+    ----------
+    running : bool
+        Whether a fresh installation starts with the schedule switched on.
+    """
+
+    @dg.schedule(
+        name="deep_forecast_schedule",
+        job=deep_forecast,
+        cron_schedule=SECOND_OF_MONTH,
+        execution_timezone="UTC",
+        description="Forecast every registered region up to a year ahead, on the 2nd at 06:00.",
+        default_status=(
+            dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
+        ),
+    )
+    def deep_forecast_schedule(
+        context: dg.ScheduleEvaluationContext,
+    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        yield from _ask_for_all_regions(context)
+
+    return deep_forecast_schedule
+
+
+def _ask_for_all_regions(
+    context: dg.ScheduleEvaluationContext,
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Ask for the last complete week of every registered region."""
+    tick = context.scheduled_execution_time
+    week = last_complete_week(tick)
+    registered = sorted(context.instance.get_dynamic_partitions(str(regions.name)))
+    if week < pd.Timestamp(weeks.start.date()):
+        yield dg.SkipReason(f"{week:%Y-%m-%d} is before the first week, {weeks.start:%Y-%m-%d}.")
+        return
+    if not registered:
+        yield dg.SkipReason(NO_REGION)
+    for region in registered:
+        key = RegionWeek(region, week).key
+        yield dg.RunRequest(run_key=f"{key}|{tick:%Y-%m-%dT%H:%M}", partition_key=key)

@@ -7,7 +7,8 @@ from forecast_platform.assets.promotion import promotion
 from forecast_platform.assets.quality import quality_checks, quality_rows
 from forecast_platform.assets.training import trained_ensembles
 from forecast_platform.assets.validation import validation_metrics
-from forecast_platform.checks.schema import build_schema_check
+from forecast_platform.checks.schema import build_schema_check, build_schema_checks
+from forecast_platform.schemas.deep import DeepBacktest, DeepForecasts
 from forecast_platform.schemas.explanations import ForecastContributions, ModelExplanations
 from forecast_platform.schemas.features import DemandFeatures
 from forecast_platform.schemas.forecasts import Forecasts
@@ -28,3 +29,6 @@ quality_contract_checks = [
     build_schema_check(quality_rows, QualityRows),
     build_schema_check(quality_checks, QualityChecks),
 ]
+deep_contract_checks = build_schema_checks(
+    "deep_horizon_schemas", {"deep_forecasts": DeepForecasts, "deep_backtest": DeepBacktest}
+)

@@ -55,7 +55,7 @@ def run(
     Stages, in order: raw, conditioned, features ([bold]data[/]); training, validation, promotion,
     forecasting, monitoring ([bold]models[/]). Running a region-week again replaces what it wrote
     before, nothing else. Ranges of data run as few large runs; models run one region-week at a
-    time.
+    time. Apart from them, [bold]deep_horizon[/] forecasts up to a year ahead.
 
     With [bold]--as-of[/] every table is read as it was at that time, the raw ones too; what is
     made goes into an overlay below the home, with a registry of its own, and nothing current
@@ -97,7 +97,7 @@ def run(
 
 def _groups(asked: Sequence[str], *, is_past: bool = False) -> list[str]:
     """Turn stage names into asset groups, in order; as of a past time nothing is taken in."""
-    from forecast_platform.automation.jobs import DATA_GROUPS, FORECAST_GROUPS
+    from forecast_platform.automation.jobs import DATA_GROUPS, DEEP_GROUP, FORECAST_GROUPS
     from forecast_platform.launching.boxes import MODEL_GROUPS
 
     if is_past and RAW in asked:
@@ -107,6 +107,10 @@ def _groups(asked: Sequence[str], *, is_past: bool = False) -> list[str]:
         )
     short = {"data": DATA_GROUPS, "models": MODEL_GROUPS, "all": FORECAST_GROUPS}
     chosen = {group for name in asked for group in short.get(name, (name,))}
+    if chosen == {DEEP_GROUP}:
+        return [DEEP_GROUP]
+    if DEEP_GROUP in chosen:
+        refuse(f"{DEEP_GROUP} has a job of its own: select it alone, when the marts are there")
     unknown = sorted(chosen - set(FORECAST_GROUPS))
     if unknown:
         refuse(

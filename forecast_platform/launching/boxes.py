@@ -110,7 +110,7 @@ def _plan_chain(
     max_box: int,
 ) -> list[Box]:
     data = tuple(group for group in groups if group in DATA_GROUPS)
-    models = tuple(group for group in groups if group in MODEL_GROUPS)
+    models = tuple(group for group in groups if group not in DATA_GROUPS)
     if len(chosen) == 1 and len(weeks) == 1:
         return [Box(tuple(chosen), weeks[0], weeks[0], groups)]
     boxes = [

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from forecast_platform.automation.jobs import DATA_GROUPS, condition_data, weekly_forecast
+from forecast_platform.automation.jobs import (
+    DATA_GROUPS,
+    DEEP_GROUP,
+    condition_data,
+    deep_forecast,
+    weekly_forecast,
+)
 from forecast_platform.launching.boxes import Box
 from forecast_platform.launching.event_log import open_busy_instance
 from forecast_platform.launching.instance import PROCESS_TAG, this_process
@@ -82,8 +88,7 @@ def execute(box: Box, instance: dg.DagsterInstance) -> Outcome:
     from forecast_platform.definitions import defs
 
     started = time.monotonic()
-    only_data = set(box.groups) <= set(DATA_GROUPS)
-    job = defs.resolve_job_def((condition_data if only_data else weekly_forecast).name)
+    job = defs.resolve_job_def(_job_of(box.groups))
     result = job.execute_in_process(
         instance=instance,
         run_id=box.run_id,
@@ -92,6 +97,13 @@ def execute(box: Box, instance: dg.DagsterInstance) -> Outcome:
         raise_on_error=False,
     )
     return Outcome(box, result.success, time.monotonic() - started, tuple(_problems(result)))
+
+
+def _job_of(groups: Collection[str]) -> str:
+    if set(groups) == {DEEP_GROUP}:
+        return deep_forecast.name
+    only_data = set(groups) <= set(DATA_GROUPS)
+    return (condition_data if only_data else weekly_forecast).name
 
 
 def _assets_of(defs: dg.Definitions, groups: Collection[str]) -> list[dg.AssetKey]:

@@ -17,7 +17,7 @@ from forecast_platform.resources.snapshot import Snapshot
 from forecast_platform.vocabulary import DS, Y_HAT
 
 if TYPE_CHECKING:
-    from forecast_platform.forecasting.deep.models import DeepConfig
+    pass
 
 
 @dataclass(frozen=True)

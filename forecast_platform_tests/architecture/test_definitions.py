@@ -22,8 +22,9 @@ GROUPS = (
     "promotion",
     "forecasting",
     "monitoring",
+    "deep_horizon",
 )
-FOR_PEOPLE = ("quality", "monitoring")
+FOR_PEOPLE = ("quality", "monitoring", "deep_horizon")
 """No forecast is made from these tables: they tell what was delivered and what became of it."""
 EXPLANATIONS = ("forecast_contributions", "model_explanations")
 """For people too, in the groups of what they explain."""
@@ -154,11 +155,19 @@ def test_every_table_reaches_the_forecasts():
 def test_the_weekly_job_has_every_stored_asset():
     job = defs.resolve_job_def("weekly_forecast")
 
-    assert job.asset_layer.selected_asset_keys == {node.key for node in stored}
+    weekly = {node.key for node in stored if node.group_name != "deep_horizon"}
+    assert job.asset_layer.selected_asset_keys == weekly
+
+
+def test_deep_horizons_have_a_job_of_their_own():
+    job = defs.resolve_job_def("deep_forecast")
+
+    deep = {node.key for node in stored if node.group_name == "deep_horizon"}
+    assert job.asset_layer.selected_asset_keys == deep
 
 
 def test_every_run_is_in_process_and_limited_in_time():
-    for name in ("weekly_forecast", "condition_data"):
+    for name in ("weekly_forecast", "condition_data", "deep_forecast"):
         job = defs.resolve_job_def(name)
         assert job.executor_def.name == "in_process"
         assert int(job.tags["dagster/max_runtime"]) > 0

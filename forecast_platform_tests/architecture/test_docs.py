@@ -17,6 +17,7 @@ ASSETS = sorted(
 )
 SETTINGS = [f"FORECAST_PLATFORM_{name.upper()}" for name in Settings.model_fields]
 AUTOMATION = ["weekly_forecast", "condition_data", "weekly_forecast_schedule", "landing_sensor"]
+AUTOMATION += ["deep_forecast", "deep_forecast_schedule"]
 AUTOMATION += ["lake_maintenance", "lake_maintenance_schedule", "alert_sensor"]
 
 

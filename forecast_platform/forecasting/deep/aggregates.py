@@ -3,7 +3,7 @@
 Which stores are alike belongs here; features of the sums are in `horizon`, models in `models`.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -51,7 +51,8 @@ def cluster_stores(
     is_large = (known[FORMAT] == "large").to_numpy(float)
     points = _standardised(np.column_stack([about, is_large, volume]))
     count = min(n_clusters, max(1, len(known) // 2))
-    labels = KMeans(n_clusters=count, n_init=10, random_state=seed).fit_predict(points)
+    tries: Any = 10  # scikit-learn's own hint knows "auto" only
+    labels = KMeans(n_clusters=count, n_init=tries, random_state=seed).fit_predict(points)
     size = pd.Series(volume).groupby(labels).mean().sort_values(ascending=False)
     names = {label: f"cluster_{place}" for place, label in enumerate(size.index, 1)}
     return pd.Series([names[label] for label in labels], index=known.index, name="cluster")
@@ -103,5 +104,5 @@ def aggregate(demand: pd.DataFrame, products: pd.DataFrame, clusters: pd.Series)
     summed = both.groupby(["scope", "category", DS])[Y].sum()
     weeks = pd.date_range(demand[DS].min(), demand[DS].max(), freq="W-MON").as_unit("us")
     wide = summed.unstack(DS).reindex(columns=weeks).fillna(0.0)  # noqa: PD010
-    long = wide.rename_axis(columns=DS).stack().rename(Y).reset_index()  # noqa: PD013
+    long = pd.Series(wide.rename_axis(columns=DS).stack(), name=Y).reset_index()  # noqa: PD013
     return long.assign(unique_id=long["scope"] + "/" + long["category"])

@@ -80,7 +80,7 @@ def deep_rows(
         raise ValueError(f"horizon must be 1 .. {LONGEST_HORIZON} weeks, got {horizon}")
     wide = sums.pivot_table(index=DS, columns=UNIQUE_ID, values=Y)
     parts = [
-        _rows_at(wide, position, horizon)
+        _rows_at(wide, int(position), horizon)
         for position in wide.index.get_indexer(pd.DatetimeIndex(list(cutoffs)))
         if position + 1 >= MIN_WEEKS
     ]
@@ -92,8 +92,8 @@ def deep_rows(
     named = rows[UNIQUE_ID].str.split("/", n=1)
     scope, category = named.str[0], named.str[1]
     ids = {"scope": scope, "category": category, STORE_ID: scope, PRODUCT_ID: category}
-    numbers = rows[list(DEEP_NUMERIC)].astype(np.float32)
-    return rows.assign(**ids, **numbers, **{Y: known.reindex(asked).to_numpy()})
+    rows = rows.astype(dict.fromkeys(DEEP_NUMERIC, np.float32))
+    return rows.assign(**ids, **{Y: known.reindex(asked).to_numpy()})
 
 
 def _rows_at(wide: pd.DataFrame, t: int, horizon: int) -> pd.DataFrame:

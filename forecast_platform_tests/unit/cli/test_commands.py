@@ -89,6 +89,22 @@ class TestAnswersToWrongInput:
         assert "'cooking'" in said(result)
         assert "raw, conditioned, features" in said(result)
 
+    def test_deep_horizons_are_not_mixed_with_the_week(self) -> None:
+        call("regions", "add", "north")
+
+        result = call("run", "--week", "2024-03-04", "--select", "training,deep_horizon")
+
+        assert result.exit_code == 2
+        assert "select it alone" in said(result)
+
+    def test_deep_horizons_run_in_their_own_job(self) -> None:
+        call("regions", "add", "north")
+
+        result = call("run", "--week", "2024-03-04", "--select", "deep_horizon")
+
+        assert result.exit_code == 1
+        assert "no table fct_weekly_demand" in said(result)
+
     def test_a_region_name_that_could_be_anything_else_is_refused(self) -> None:
         result = call("regions", "add", "../north")
 
