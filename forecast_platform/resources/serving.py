@@ -250,7 +250,7 @@ class Server:
         demand = self._recent_demand()
         recent = demand[demand[UNIQUE_ID].isin(own)].groupby(DS)[Y].sum()
         complaint = self.rule.guard_rails.complaint(
-            totals.to_numpy(np.float64), recent.to_numpy(np.float64), n_series=len(own)
+            np.asarray(totals, np.float64), np.asarray(recent, np.float64), n_series=len(own)
         )
         if complaint:
             raise Unserved(complaint)

@@ -19,6 +19,7 @@ SETTINGS = [f"FORECAST_PLATFORM_{name.upper()}" for name in Settings.model_field
 AUTOMATION = ["weekly_forecast", "condition_data", "weekly_forecast_schedule", "landing_sensor"]
 AUTOMATION += ["deep_forecast", "deep_forecast_schedule"]
 AUTOMATION += ["lake_maintenance", "lake_maintenance_schedule", "alert_sensor"]
+AUTOMATION += ["decide_on_models", "rescue_sensor", "forecast_anyway"]
 
 
 @pytest.fixture(scope="module")
