@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,19 +29,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="bench-speed-") as name:
         folder = Path(name)
         of_features = [_apart(folder, one, scale=scale) for one in features.SIZES]
-        of_models = _models(folder, sizes)
-    print("\n" + report.write(of_features, of_models, asked.out))
+        of_models: list[dict[str, Any]] = []
+        text = report.write(of_features, of_models, asked.out)
+        for one in _models(folder, sizes):
+            of_models.append(one)
+            text = report.write(of_features, of_models, asked.out)  # what is there outlives a stop
+    print("\n" + text)
     print(f"\nWrote {asked.out / 'report.md'} and report.json.")
 
 
-def _models(folder: Path, sizes: Sequence[int]) -> list[dict[str, Any]]:
+def _models(folder: Path, sizes: Sequence[int]) -> Iterator[dict[str, Any]]:
     names = list(models.MODELS)
     if find_spec("lightgbm") is None:
         print("lightgbm is left out: it is not installed (pip install -e '.[bench]').")
         names.remove("lightgbm")
-    for n_rows in {*sizes, models.WARM_ROWS}:
+    segments.write(folder, models.WARM_ROWS)
+    for n_rows in sizes:
         segments.write(folder, n_rows)
-    return [_apart(folder, name, rows=n_rows) for n_rows in sizes for name in names]
+        for name in names:
+            yield _apart(folder, name, rows=n_rows)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

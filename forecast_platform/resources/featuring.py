@@ -11,6 +11,15 @@ import pandas as pd
 
 from forecast_platform.resources.demand import DEMAND, read_demand_history
 from forecast_platform.resources.snapshot import Snapshot
+from forecast_platform.vocabulary import (
+    FORMAT,
+    PRODUCT_ID,
+    SHOPPER_COLUMNS,
+    STORE_ID,
+    UNIQUE_ID,
+    WEEK,
+    H,
+)
 
 MARTS: Final = {
     "demand": DEMAND,
@@ -21,6 +30,15 @@ MARTS: Final = {
     "prices": "fct_weekly_prices",
 }
 """Tables that features are made from, by their part in a `History`."""
+
+COLUMNS: Final = {
+    "stores": (STORE_ID, "zip", FORMAT, "opened_on", "closed_on", *SHOPPER_COLUMNS),
+    "products": (PRODUCT_ID, "category", "brand", "package_size", "launched_on", "delisted_on"),
+    "weather": ("zip", H, "temperature_c", "precipitation_mm", "snow_cm"),
+    "events": (STORE_ID, H, "event", "n_event_days", "is_holiday"),
+    "prices": (UNIQUE_ID, H, "price", "feature", "display"),
+}
+"""What is read of each, beside the week; of demand see `read_demand_history`."""
 
 
 def make_features(
@@ -56,9 +74,8 @@ def make_features(
 
     last = max(weeks)
     others = {
-        part: marts.read(table, region=region, until=last)
-        for part, table in MARTS.items()
-        if table != DEMAND
+        part: marts.read(MARTS[part], region=region, until=last, columns=(WEEK, *columns))
+        for part, columns in COLUMNS.items()
     }
     history = read_demand_history(marts, region, last)
     made = [

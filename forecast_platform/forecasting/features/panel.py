@@ -50,8 +50,15 @@ def day_numbers(column: pd.Series, *, missing: int) -> Ints:
     [4, -1]
     """
     dates = pd.to_datetime(column).to_numpy()
-    unit = np.datetime_data(dates.dtype)[0]
-    days = dates.view(np.int64) // _PER_DAY[unit]
+    starts = np.flatnonzero(np.append(True, dates[1:] != dates[:-1])[: len(dates)])
+    if len(starts) < len(dates) // 8:  # few runs of one date, as in a table in order of its weeks
+        each = _days(dates[starts], missing)
+        return np.repeat(each, np.diff(starts, append=len(dates)))
+    return _days(dates, missing)
+
+
+def _days(dates: NDArray[np.datetime64], missing: int) -> Ints:
+    days = dates.view(np.int64) // _PER_DAY[np.datetime_data(dates.dtype)[0]]
     return np.where(np.isnat(dates), missing, days)
 
 
