@@ -4,8 +4,13 @@ import pandas as pd
 import pytest
 
 from forecast_platform.assets.features import demand_features
+from forecast_platform.assets.forecasts import forecasts
 from forecast_platform.forecasting.models.files import load_model
 from forecast_platform.forecasting.models.warm_start import WarmStarted
+from forecast_platform.lineage.commits import Commits
+from forecast_platform.lineage.depth import Depth
+from forecast_platform.lineage.forecast import find_forecast
+from forecast_platform.lineage.reproduce import reproduce
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.model_settings import ModelSettings
 from forecast_platform.schemas.models import HISTORY_TOO_SHORT, TRAINED
@@ -37,9 +42,9 @@ def test_a_new_region_starts_from_the_champions_of_others_and_says_which(joined:
     row = rows[rows["segment"] == "large_fast"].iloc[0]
     model = load_model(joined.registry.load_files(row["model_name"], int(row["model_version"])))
     assert all(isinstance(member, WarmStarted) for member in model.members.values())
-    forecasts = joined.rows("forecasts", KEY)
-    assert len(forecasts) == 24 * 4
-    assert forecasts["y_hat_p90"].notna().all()
+    made = joined.rows("forecasts", KEY)
+    assert len(made) == 24 * 4
+    assert made["y_hat_p90"].notna().all()
 
 
 def test_the_start_does_not_depend_on_who_is_trained_first_in_a_week(joined: World):
@@ -77,3 +82,31 @@ def test_without_champions_elsewhere_it_waits_too(joined: World):
     assert set(ensembles["status"]) == {HISTORY_TOO_SHORT}
     assert isinstance(ensembles["reason"].iloc[0], str)
     assert pd.isna(ensembles["model_version"]).all()
+
+
+def test_a_forecast_of_a_warm_started_model_is_reproduced_to_the_last_bit(joined: World):
+    joined.make(MODEL_ASSETS[:3], KEY)
+    promote(joined, "large_fast")
+    joined.make([forecasts], KEY)
+    commits = Commits(joined.lake)
+    row = joined.rows("forecasts", KEY).query("served_by == 'champion'").iloc[0]
+    found = find_forecast(joined.lake, commits, row["forecast_id"])
+
+    again = reproduce(found, joined.lake, commits, joined.registry, depth=Depth.FEATURES)
+
+    assert [step.what for step in again.steps][-2:] == [
+        "training",
+        "forecast of the model trained again",
+    ]
+    assert again.is_same, again.steps
+
+
+def promote(world: World, segment: str) -> None:
+    """Let what was trained of a segment serve, whatever the gate has said of it."""
+    trained = world.rows("trained_ensembles", KEY).set_index("segment").loc[segment]
+    rows = world.rows("promotion", KEY)
+    own = rows["segment"] == segment
+    rows.loc[own, "champion_version"] = trained["model_version"]
+    for name in ("sha256", "artifact_uri", "cutoff"):
+        rows.loc[own, name] = trained[name]
+    world.lake.write("promotion", rows, [KEY], run_id="test")
