@@ -104,5 +104,5 @@ def aggregate(demand: pd.DataFrame, products: pd.DataFrame, clusters: pd.Series)
     summed = both.groupby(["scope", "category", DS])[Y].sum()
     weeks = pd.date_range(demand[DS].min(), demand[DS].max(), freq="W-MON").as_unit("us")
     wide = summed.unstack(DS).reindex(columns=weeks).fillna(0.0)  # noqa: PD010
-    long = pd.Series(wide.rename_axis(columns=DS).stack(), name=Y).reset_index()  # noqa: PD013
+    long = wide.melt(var_name=DS, value_name=Y, ignore_index=False).reset_index()
     return long.assign(unique_id=long["scope"] + "/" + long["category"])
