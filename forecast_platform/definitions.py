@@ -13,6 +13,7 @@ from forecast_platform.automation.decisions import decide_on_models
 from forecast_platform.automation.jobs import jobs
 from forecast_platform.automation.maintenance import build_maintenance_schedule, lake_maintenance
 from forecast_platform.automation.rescue import build_rescue_sensor, forecast_anyway
+from forecast_platform.automation.retraining import build_retraining_sensor
 from forecast_platform.automation.schedules import (
     build_deep_forecast_schedule,
     build_weekly_forecast_schedule,
@@ -55,6 +56,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         sensors=[
             build_landing_sensor(running=unattended, every_seconds=look_every),
             build_rescue_sensor(running=unattended),
+            build_retraining_sensor(
+                running=unattended,
+                every_seconds=settings.retraining_interval_seconds,
+                max_per_week=settings.max_retrainings_per_week,
+            ),
             build_alert_sensor(running=unattended, every_seconds=settings.alerts_interval_seconds),
         ]
         if is_now

@@ -148,6 +148,17 @@ class Settings(BaseSettings):
         description="When a model may not serve, as JSON, or one variable for each bound: "
         "FORECAST_PLATFORM_FAILOVER__MAX_AGE_DAYS.",
     )
+    retraining_interval_seconds: int = Field(
+        default=300,
+        ge=5,
+        description="Time between two looks for a reason to train models again [s].",
+    )
+    max_retrainings_per_week: int = Field(
+        default=3,
+        ge=0,
+        description="How often the retraining sensor trains a region's week again at most; 0 "
+        "leaves all training to the timer, to new files and to you.",
+    )
     git_commit: str = Field(
         default="", description="Commit the code was built from; default asks git once."
     )

@@ -5,7 +5,7 @@ How a model is trained belongs to `forecast_platform.forecasting.training`, wher
 https://docs.dagster.io/guides/observe/asset-freshness-policies.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -21,7 +21,9 @@ from forecast_platform.partitions import (
     region_weeks,
     region_weeks_of,
 )
+from forecast_platform.resources.code_version import training_code_digest
 from forecast_platform.resources.lake import Lake
+from forecast_platform.resources.members import member_paths
 from forecast_platform.resources.metadata import column_schema
 from forecast_platform.resources.model_settings import ModelSettings
 from forecast_platform.resources.packing import (
@@ -35,6 +37,7 @@ from forecast_platform.resources.region_training import TrainingInputs, read_inp
 from forecast_platform.resources.registry import Registry
 from forecast_platform.resources.reporting import Problems, report
 from forecast_platform.resources.snapshot import Snapshot
+from forecast_platform.resources.triggers import triggered_by
 from forecast_platform.schemas.metrics import HoldoutForecasts
 from forecast_platform.schemas.models import STALE_AFTER, TRAINED, TrainedEnsembles
 from forecast_platform.schemas.tables import as_table
@@ -70,18 +73,27 @@ def trained_ensembles(
     """
     keys = region_weeks_of(context)
     problems, trained, tables = Problems(), [], Snapshot(lake)
+    cause = _cause(context, model_settings)
     for region, weeks in by_region(keys).items():
         inputs = read_inputs(tables, region, weeks, model_settings, registry)
         for key in (RegionWeek(region, week) for week in weeks):
             with problems.of(key):
-                trained += [_train(key, inputs, tables, registry, model_settings)]
+                trained += [_train(key, inputs, tables, registry, model_settings, cause)]
     if not trained:
         problems.raise_any()
     for warning in (warning for one in trained for warning in one.warnings):
         context.log.warning(warning)
-    result = _write(context, trained, tables, model_settings)
+    result = _write(context, trained, tables, model_settings, cause)
     problems.raise_any()
     return result
+
+
+def _cause(context: dg.AssetExecutionContext, settings: ModelSettings) -> dict[str, str]:
+    """Say what started the training, and which code it runs."""
+    return {
+        "code_digest": training_code_digest(member_paths(settings.members)),
+        "triggered_by": triggered_by(context.run.tags),
+    }
 
 
 @dataclass(frozen=True)
@@ -103,12 +115,13 @@ class _Trained:
         ]
 
 
-def _train(
+def _train(  # noqa: PLR0917
     key: RegionWeek,
     inputs: TrainingInputs,
     tables: Snapshot,
     registry: Registry,
     settings: ModelSettings,
+    cause: dict[str, str],
 ) -> _Trained:
     from forecast_platform.forecasting.evaluation.scores import score_by_segment
     from forecast_platform.forecasting.models.signature import descriptors
@@ -125,13 +138,13 @@ def _train(
             list(packed.values()),
             metrics=metrics_of(score_by_segment(models.holdout, models.members)),
             params=settings.model_dump(),
-            tags=_tags(tables, settings) | _lent(models.donors),
+            tags=_tags(tables, settings) | _lent(models.donors) | cause,
             descriptors=descriptors(inputs.features),
         )
         registered = dict(zip(packed, logged, strict=True))
     except RegistryUnavailable as error:  # the champions of before go on: no week is missed
         problem = f"trained, but lost: {error}; materialize the week again when it answers"
-    rows = rows_of_models(key, models, registered, seconds, problem)
+    rows = rows_of_models(key, models, registered, seconds, problem).assign(**cause)
     return _Trained(key, rows, holdout_of(key, models), seconds, models.donors)
 
 
@@ -150,11 +163,15 @@ def _write(
     trained: Sequence[_Trained],
     tables: Snapshot,
     settings: ModelSettings,
+    cause: dict[str, str],
 ) -> dg.MaterializeResult:
     keys, lake = [one.key for one in trained], tables.lake
     lent = {one.key.key: list(one.donors) for one in trained if one.donors}
     provenance = made_from(
-        tables.versions, settings=settings.model_dump(), **({"donors": lent} if lent else {})
+        tables.versions,
+        settings=settings.model_dump(),
+        **cause,
+        **({"donors": lent} if lent else {}),
     )
     holdout = as_table(pd.concat([one.holdout for one in trained]), HoldoutForecasts)
     lake.write(
@@ -170,7 +187,7 @@ def _write(
         "trained_ensembles", table, keys, run_id=context.run_id, provenance=provenance
     )
     by_key = {one.key: _describe(one) for one in trained}
-    return report(context, lake, receipt, read=tables.versions, by_key=by_key)
+    return report(context, lake, receipt, read=tables.versions, details=cause, by_key=by_key)
 
 
 def _describe(one: _Trained) -> dict[str, Any]:

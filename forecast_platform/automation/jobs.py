@@ -44,6 +44,19 @@ weekly_forecast = dg.define_asset_job(
     tags={"dagster/max_runtime": str(WEEK_RUN_SECONDS)},
 )
 
+retrain_ensemble = dg.define_asset_job(
+    "retrain_ensemble",
+    selection=dg.AssetSelection.groups(
+        *(group for group in FORECAST_GROUPS if group not in DATA_GROUPS)
+    ),
+    partitions_def=region_weeks,
+    description=(
+        "Train the models of one region's week again on the data that is there, judge them, and "
+        "forecast with what the gate lets through."
+    ),
+    tags={"dagster/max_runtime": str(WEEK_RUN_SECONDS)},
+)
+
 condition_data = dg.define_asset_job(
     "condition_data",
     selection=dg.AssetSelection.groups(*DATA_GROUPS),
@@ -66,4 +79,4 @@ deep_forecast = dg.define_asset_job(
     tags={"dagster/max_runtime": str(WEEK_RUN_SECONDS)},
 )
 
-jobs: Final = (weekly_forecast, condition_data, deep_forecast)
+jobs: Final = (weekly_forecast, retrain_ensemble, condition_data, deep_forecast)

@@ -14,6 +14,8 @@ import pandas as pd
 
 from forecast_platform.automation.jobs import deep_forecast, weekly_forecast
 from forecast_platform.partitions import RegionWeek, regions, weeks
+from forecast_platform.resources.triggers import trigger_tag
+from forecast_platform.schemas.models import Trigger
 
 MONDAY_MORNING: Final = "0 6 * * 1"
 """Six hours after the week closed [UTC], when the deliveries of the night are there."""
@@ -108,4 +110,8 @@ def _ask_for_all_regions(
         yield dg.SkipReason(NO_REGION)
     for region in registered:
         key = RegionWeek(region, week).key
-        yield dg.RunRequest(run_key=f"{key}|{tick:%Y-%m-%dT%H:%M}", partition_key=key)
+        yield dg.RunRequest(
+            run_key=f"{key}|{tick:%Y-%m-%dT%H:%M}",
+            partition_key=key,
+            tags=trigger_tag([Trigger.TIMER]),
+        )

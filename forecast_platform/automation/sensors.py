@@ -27,6 +27,8 @@ from forecast_platform.automation.jobs import weekly_forecast
 from forecast_platform.automation.schedules import last_complete_week
 from forecast_platform.errors import BadFile
 from forecast_platform.partitions import RegionWeek, regions, weeks
+from forecast_platform.resources.triggers import trigger_tag
+from forecast_platform.schemas.models import Trigger
 
 MAX_REQUESTS: Final = 20
 """Runs asked for in one tick; the next tick goes on."""
@@ -243,7 +245,7 @@ def _ask_for_places(  # noqa: PLR0917
                 dg.RunRequest(
                     run_key=f"{key.key}|{mark}",
                     partition_key=key.key,
-                    tags={"forecast_platform/delivery": mark},
+                    tags=_tags(mark),
                 )
             )
         progress.asked_to = _turn(key)
@@ -268,8 +270,12 @@ def _request(
     return dg.RunRequest(
         run_key=f"{key.key}|{digest}",
         partition_key=key.key,
-        tags={"forecast_platform/delivery": digest},
+        tags=_tags(digest),
     )
+
+
+def _tags(delivery: str) -> dict[str, str]:
+    return {"forecast_platform/delivery": delivery, **trigger_tag([Trigger.DATA])}
 
 
 def build_landing_sensor(*, running: bool, every_seconds: int) -> dg.SensorDefinition:

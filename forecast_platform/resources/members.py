@@ -48,6 +48,12 @@ def member_families(names: Sequence[str] | None = None) -> dict[str, type["Membe
     return {name: _imported(name, path) for name, path in wanted.items()}
 
 
+def member_paths(names: Sequence[str]) -> list[str]:
+    """Look up ``<module>:<class>`` of configured members, without importing any."""
+    paths = get_settings().member_paths
+    return [paths[name] for name in names if name in paths]
+
+
 @cache
 def _imported(name: str, path: str) -> type["Member"]:
     from forecast_platform.forecasting.models.families import UnfitFamily, check_family

@@ -4,6 +4,7 @@ Scores are in `forecast_platform.schemas.metrics`; the model files are in the re
 """
 
 from datetime import timedelta
+from enum import StrEnum
 
 import pandas as pd
 import pandera.pandas as pa
@@ -38,6 +39,21 @@ VERDICTS = (
     *(PENDING, APPROVED, REJECTED, ROLLED_BACK),
 )
 """``pending`` passed the rule and waits for a person, whose word the last three are."""
+
+
+class Trigger(StrEnum):
+    """What may start a training, in the order in which it is told."""
+
+    TIMER = "timer"
+    DATA = "data"
+    CODE = "code"
+    STALE = "stale"
+    DEGRADED = "degraded"
+    DRIFT = "drift"
+    MANUAL = "manual"
+
+
+_ANY_TRIGGER = "|".join(one.value for one in Trigger)
 
 STALE_AFTER = timedelta(days=60)
 """A model is stale when more than this lies between its cutoff and the week that it scores."""
@@ -90,6 +106,17 @@ class TrainedEnsembles(pa.DataFrameModel):
     )
     status: Series[str] = pa.Field(isin=STATUSES, description="Whether there is a model")
     reason: Series[str] = pa.Field(nullable=True, description="Why there is none")
+    code_digest: Series[str] = pa.Field(
+        nullable=True,
+        str_matches=r"^[0-9a-f]{64}$",
+        description="Version of the code of features, models and training; none in old rows",
+    )
+    triggered_by: Series[str] = pa.Field(
+        nullable=True,
+        str_matches=rf"^({_ANY_TRIGGER})(,({_ANY_TRIGGER}))*$",
+        description="What started the training, joined by commas: timer, data, code, stale, "
+        "degraded, drift, manual; none in old rows",
+    )
 
     class Config(pa.DataFrameModel.Config):
         """Column set and key."""

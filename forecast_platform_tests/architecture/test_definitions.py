@@ -167,7 +167,7 @@ def test_deep_horizons_have_a_job_of_their_own():
 
 
 def test_every_run_is_in_process_and_limited_in_time():
-    for name in ("weekly_forecast", "condition_data", "deep_forecast"):
+    for name in ("weekly_forecast", "retrain_ensemble", "condition_data", "deep_forecast"):
         job = defs.resolve_job_def(name)
         assert job.executor_def.name == "in_process"
         assert int(job.tags["dagster/max_runtime"]) > 0

@@ -20,6 +20,7 @@ AUTOMATION = ["weekly_forecast", "condition_data", "weekly_forecast_schedule", "
 AUTOMATION += ["deep_forecast", "deep_forecast_schedule"]
 AUTOMATION += ["lake_maintenance", "lake_maintenance_schedule", "alert_sensor"]
 AUTOMATION += ["decide_on_models", "rescue_sensor", "forecast_anyway"]
+AUTOMATION += ["retrain_ensemble", "retraining_sensor"]
 
 
 @pytest.fixture(scope="module")
