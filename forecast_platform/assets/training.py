@@ -5,7 +5,7 @@ How a model is trained belongs to `forecast_platform.forecasting.training`, wher
 https://docs.dagster.io/guides/observe/asset-freshness-policies.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
