@@ -10,6 +10,7 @@ import dagster as dg
 from forecast_platform import assets, checks
 from forecast_platform.automation.alerts import build_alert_sensor
 from forecast_platform.automation.decisions import decide_on_models
+from forecast_platform.automation.experiments import experiment_jobs
 from forecast_platform.automation.jobs import jobs
 from forecast_platform.automation.maintenance import build_maintenance_schedule, lake_maintenance
 from forecast_platform.automation.rescue import build_rescue_sensor, forecast_anyway
@@ -45,7 +46,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=dg.load_assets_from_package_module(assets, include_specs=True),
         asset_checks=dg.load_asset_checks_from_package_module(checks),
-        jobs=[*jobs, *([lake_maintenance, decide_on_models, forecast_anyway] if is_now else [])],
+        jobs=[
+            *jobs,
+            *([lake_maintenance, decide_on_models, forecast_anyway] if is_now else []),
+            *(experiment_jobs if is_now else []),
+        ],
         schedules=[
             build_weekly_forecast_schedule(running=unattended),
             build_deep_forecast_schedule(running=unattended),

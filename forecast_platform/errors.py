@@ -18,6 +18,7 @@ Each message says what is wrong, where (table, file, row, column), and what to d
     ├── UnknownRegion               the region was never added
     ├── UnknownWeek                 not a Monday, before the first week, or still open
     ├── UnknownForecast             no forecast has this id
+    ├── ExperimentRefused           an experiment cannot be started or stopped like this
     ├── HistoryTooShort             not enough weeks to train on
     ├── BadMember                   a configured member cannot be imported or used
     └── RegistryError
@@ -92,6 +93,10 @@ class UnknownWeek(ForecastPlatformError):
 
 class UnknownForecast(ForecastPlatformError):
     """No forecast has this id; the message names the nearest ones."""
+
+
+class ExperimentRefused(ForecastPlatformError):
+    """An experiment cannot be started or stopped like this; nothing was changed."""
 
 
 class HistoryTooShort(ForecastPlatformError):

@@ -26,7 +26,7 @@ from forecast_platform.resources.registry import Registry
 from forecast_platform.resources.reporting import Problems, report
 from forecast_platform.resources.scoring import score
 from forecast_platform.resources.snapshot import Snapshot
-from forecast_platform.schemas.forecasts import CHAMPION, Forecasts
+from forecast_platform.schemas.forecasts import AS_WANTED, Forecasts
 from forecast_platform.schemas.lifecycle import FailoverState
 from forecast_platform.schemas.tables import as_table
 from forecast_platform.vocabulary import (
@@ -105,7 +105,7 @@ def _describe(
 ) -> dict[str, Any]:
     """Say for each segment who served it, and warn where it is not the champion."""
     segments = rows.groupby(SEGMENT)[["served_by", "failover_reason"]].first()
-    failed = segments[segments["served_by"] != CHAMPION]
+    failed = segments[~segments["served_by"].isin(AS_WANTED)]
     for segment, (served_by, reason) in failed.iterrows():
         who = str(served_by).replace("_", " ")
         context.log.warning("%s %s: %s serves: %s", key.key, segment, who, reason)

@@ -1,5 +1,6 @@
 """Every table from features to forecasts, and those on data quality, held to their contracts."""
 
+from forecast_platform.assets.experiments import experiment_results
 from forecast_platform.assets.explanations import forecast_contributions, model_explanations
 from forecast_platform.assets.features import demand_features
 from forecast_platform.assets.forecasts import forecasts
@@ -9,6 +10,7 @@ from forecast_platform.assets.training import trained_ensembles
 from forecast_platform.assets.validation import validation_metrics
 from forecast_platform.checks.schema import build_schema_check, build_schema_checks
 from forecast_platform.schemas.deep import DeepBacktest, DeepForecasts
+from forecast_platform.schemas.experiments import ExperimentResults
 from forecast_platform.schemas.explanations import ForecastContributions, ModelExplanations
 from forecast_platform.schemas.features import DemandFeatures
 from forecast_platform.schemas.forecasts import Forecasts
@@ -32,3 +34,4 @@ quality_contract_checks = [
 deep_contract_checks = build_schema_checks(
     "deep_horizon_schemas", {"deep_forecasts": DeepForecasts, "deep_backtest": DeepBacktest}
 )
+monitoring_contract_checks = [build_schema_check(experiment_results, ExperimentResults)]

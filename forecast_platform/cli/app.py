@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from forecast_platform.cli import alerts, regions, sources
+from forecast_platform.cli import alerts, experiments, regions, sources
 from forecast_platform.cli.console import EXIT_CODES, out
 from forecast_platform.cli.demo import demo
 from forecast_platform.cli.dev import dev
@@ -70,6 +70,7 @@ app.add_typer(members_app, name="members")
 app.command()(trace)
 app.command()(reproduce)
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(experiments.app, name="experiments")
 app.add_typer(alerts.app, name="alerts")
 app.command()(dev)
 app.command()(docs)

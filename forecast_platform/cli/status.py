@@ -85,7 +85,7 @@ def _look(lake: "Lake", region: str, failed: tuple[str, ...]) -> RegionStatus:
         ensembles=0 if serving is None else len(serving),
         forecast=None if forecasts is None else forecasts["week"].max(),
         rows=0 if forecasts is None else len(forecasts),
-        failed_over=0 if forecasts is None else int((forecasts["served_by"] != "champion").sum()),
+        failed_over=0 if forecasts is None else _n_failed_over(forecasts),
         stale=0 if forecasts is None else _n_stale(forecasts),
         unhealthy=_unhealthy(_last(lake, "model_health", region)),
         failed=failed,
@@ -106,6 +106,12 @@ def _unhealthy(health: "pd.DataFrame | None") -> str:
     if health["is_drifted"].any():
         told.append("drifted (see model_drift)")
     return "; ".join(told)
+
+
+def _n_failed_over(forecasts: "pd.DataFrame") -> int:
+    from forecast_platform.schemas.forecasts import AS_WANTED
+
+    return int((~forecasts["served_by"].isin(AS_WANTED)).sum())
 
 
 def _n_stale(forecasts: "pd.DataFrame") -> int:

@@ -122,9 +122,15 @@ def _tree(result: "Trace", *, all_files: bool) -> Tree:
 
 
 def _server(result: "Trace") -> str:
+    import pandas as pd
+
     row = result.found.row
-    reason = f": {escape(str(row['failover_reason']))}" if row["served_by"] != "champion" else ""
-    return f"{row['served_by'].replace('_', ' ')}{reason}"
+    told = str(row["served_by"]).replace("_", " ")
+    if pd.notna(row.get("arm")):
+        told += f" (arm {row['arm']} of experiment {row['experiment']})"
+    if pd.notna(row["failover_reason"]):
+        told += f": {escape(str(row['failover_reason']))}"
+    return told
 
 
 def _add_model(tree: Tree, model: "Model") -> None:

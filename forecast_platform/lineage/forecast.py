@@ -15,10 +15,11 @@ from forecast_platform.errors import TableMissing, UnknownForecast
 from forecast_platform.lineage.commits import Commit, Commits
 from forecast_platform.partitions import RegionWeek, parse_region, parse_week
 from forecast_platform.resources.as_of import version_at
+from forecast_platform.resources.experiments.arms import arm_of
 from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.manifest import Manifest, manifest_at, no_promotions
 from forecast_platform.resources.snapshot import Snapshot
-from forecast_platform.schemas.forecasts import SERVERS
+from forecast_platform.schemas.forecasts import EXPERIMENT, SERVERS
 from forecast_platform.vocabulary import SEGMENT
 
 FORECASTS: Final = "forecasts"
@@ -52,6 +53,8 @@ class Found:
         Which wrote it.
     manifest : Manifest
         Promotions as of that week.
+    arm : Mapping[str, Any] or None
+        Its model, as a row of the manifest, if an arm of an experiment served it.
     """
 
     id: ForecastId
@@ -59,12 +62,15 @@ class Found:
     row: Mapping[str, Any]
     commit: Commit
     manifest: Manifest
+    arm: Mapping[str, Any] | None = None
 
     @property
     def served(self) -> Mapping[str, Any] | None:
         """Row of the manifest of the model that made it; None if it was made on the spot."""
         if pd.isna(self.row["model_version"]):
             return None
+        if self.row["served_by"] == EXPERIMENT:
+            return self.arm
         return self.manifest.find(self.model_name, int(self.row["model_version"]))
 
     @property
@@ -133,11 +139,12 @@ def find_forecast(lake: Lake, commits: Commits, text: str, as_of: datetime | Non
     if own.empty:
         raise UnknownForecast(_nearest(lake, named, rows))
     commit = commits.writer(FORECASTS, named.key, until=version)
-    manifest = Manifest(no_promotions())
+    manifest, tables = Manifest(no_promotions()), Snapshot(lake, dict(commit.read))
     if "promotion" in commit.read:
-        manifest = manifest_at(named.key, Snapshot(lake, dict(commit.read)))
+        manifest = manifest_at(named.key, tables)
     row = {str(name): value for name, value in own.iloc[0].items()}
-    return Found(named, rows, row, commit, manifest)
+    arm = arm_of(row, named.key, tables) if row["served_by"] == EXPERIMENT else None
+    return Found(named, rows, row, commit, manifest, arm)
 
 
 def _nearest(lake: Lake, named: ForecastId, rows: pd.DataFrame) -> str:

@@ -21,6 +21,7 @@ from forecast_platform.resources.demand import DEMAND
 from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.region_training import FEATURES
 from forecast_platform.resources.registry import Registry
+from forecast_platform.schemas.forecasts import EXPERIMENT
 
 TRAINED: Final = "trained_ensembles"
 PROMOTION: Final = "promotion"
@@ -28,6 +29,7 @@ LEDGER: Final = "row_ledger"
 FORECAST_FACTS: Final = (
     *("forecast_id", "region", "week", "unique_id", "ds", "h", "y_hat", "historical_average"),
     *("served_by", "failover_reason", "model_name", "model_version", "cutoff"),
+    *("experiment", "arm", "forecast_a", "forecast_b", "version_a", "version_b", "experiment_note"),
     *("run_id", "git_commit"),
 )
 MODEL_FACTS: Final = ("model_name", "champion_version", "cutoff", "sha256", "artifact_uri")
@@ -168,9 +170,10 @@ class _Tracer:
     def _model(self, row: Mapping[str, Any]) -> Model:
         promoted, found, problem = None, None, ""
         try:
-            judged = RegionWeek(self.region, pd.Timestamp(row["week"]))
-            until = self.result.found.commit.read.get(PROMOTION)
-            promoted = self.commits.writer(PROMOTION, judged, until=until)
+            if row["verdict"] != EXPERIMENT:  # an arm serves without having been promoted
+                judged = RegionWeek(self.region, pd.Timestamp(row["week"]))
+                until = self.result.found.commit.read.get(PROMOTION)
+                promoted = self.commits.writer(PROMOTION, judged, until=until)
             found = find_training(self.lake, self.commits, self.region, row)
         except TableMissing as error:
             self.result.problems.append(str(error))

@@ -13,6 +13,7 @@ from forecast_platform.forecasting.evaluation.guard_rails import FailoverRule
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.carrying import Earlier, last_good
 from forecast_platform.resources.demand import read_demand
+from forecast_platform.resources.experiments.arms import with_experiments
 from forecast_platform.resources.manifest import manifest_at
 from forecast_platform.resources.registry import Registry
 from forecast_platform.resources.serving import Server
@@ -88,7 +89,8 @@ def score(
         rule=rule,
         served_by=served_by or {},
     )
-    return with_ids(key, server.forecast(rows))
+    made = with_experiments(key, server.forecast(rows), tables, server)
+    return with_ids(key, made)
 
 
 def recent_demand(key: RegionWeek, tables: Snapshot, weeks: int) -> pd.DataFrame:

@@ -155,18 +155,37 @@ class Server:
         self, row: Row | None, served_by: str, made: pd.DataFrame, name: str, reason: str | None
     ) -> pd.DataFrame:
         """Let a promoted model forecast, unless it is too old or talks nonsense."""
+        served, copy_used = self.by_version(name, row, served_by, made)
+        state = ServingState(served_by)
+        if state is ServingState.CHAMPION and copy_used:
+            state = ServingState.LOCAL_COPY
+        served |= {STATE: state, COPY_USED: copy_used}
+        return made.assign(**served, failover_reason=reason)
+
+    def by_version(
+        self, name: str, row: Row | None, served_by: str, made: pd.DataFrame
+    ) -> tuple[dict[str, Any], str | None]:
+        """Let the model of a manifest's row forecast, unless it is too old or talks nonsense.
+
+        Returns
+        -------
+        dict of str to Any
+            Columns of the forecasts that it makes.
+        str or None
+            Why its local copy was taken; None where it came from its store.
+
+        Raises
+        ------
+        RegistryError
+            If it cannot be loaded, or its forecast is not to be served.
+        """
         serving = self._load(name, row)
         self._refuse_old(serving.cutoff)
         members = serving.model.predict_members(made)
         forecast = self._checked(np.asarray(serving.model.combine(members), float), made)
         between = range_of(serving, made, forecast, members=members)
-        state = ServingState(served_by)
-        if state is ServingState.CHAMPION and serving.copy_used:
-            state = ServingState.LOCAL_COPY
         served = {Y_HAT: forecast, **between, **as_columns(members)}
-        served |= _origin(serving, served_by)
-        served |= {STATE: state, COPY_USED: serving.copy_used}
-        return made.assign(**served, failover_reason=reason)
+        return served | _origin(serving, served_by), serving.copy_used
 
     def _by_earlier(self, made: pd.DataFrame, name: str, reasons: list[str]) -> pd.DataFrame:
         """Carry the last good forecast forward; series that it has not get the average."""

@@ -13,9 +13,14 @@ from forecast_platform.vocabulary import FORMATS, HISTORICAL_AVERAGE, VELOCITIES
 CHAMPION = "champion"
 PREVIOUS_CHAMPION = "previous_champion"
 CARRIED_FORWARD = "carried_forward"
-SERVERS = (CHAMPION, PREVIOUS_CHAMPION, CARRIED_FORWARD, HISTORICAL_AVERAGE)
+EXPERIMENT = "experiment"
+"""An arm of an experiment that is not the champion: wanted, and no failover."""
+
+SERVERS = (EXPERIMENT, CHAMPION, PREVIOUS_CHAMPION, CARRIED_FORWARD, HISTORICAL_AVERAGE)
 """Who may make a row, in the order in which they are asked."""
 
+AS_WANTED = (EXPERIMENT, CHAMPION)
+ARMS = ("A", "B")
 MONDAY = 0
 
 
@@ -74,6 +79,27 @@ class Forecasts(pa.DataFrameModel):
     failover_reason: Series[str] = pa.Field(
         nullable=True, description="Why the champion did not serve, nor what was asked before"
     )
+    experiment: Series[str] = pa.Field(
+        nullable=True, description="Experiment that the row is part of; none outside of any"
+    )
+    arm: Series[str] = pa.Field(
+        isin=ARMS, nullable=True, description="Arm that the row belongs to, A or B"
+    )
+    forecast_a: Series[float] = pa.Field(
+        ge=0, nullable=True, description="Forecast of arm A, also where B serves [units]"
+    )
+    forecast_b: Series[float] = pa.Field(
+        ge=0, nullable=True, description="Forecast of arm B, also where A serves [units]"
+    )
+    version_a: Series[pd.Int64Dtype] = pa.Field(
+        nullable=True, coerce=True, description="Version of arm A's model"
+    )
+    version_b: Series[pd.Int64Dtype] = pa.Field(
+        nullable=True, coerce=True, description="Version of arm B's model"
+    )
+    experiment_note: Series[str] = pa.Field(
+        nullable=True, description="Why an arm could not forecast"
+    )
     run_id: Series[str] = pa.Field(description="Dagster run that made the row")
     git_commit: Series[str] = pa.Field(description="Commit of the code that made the row")
 
@@ -106,7 +132,11 @@ class Forecasts(pa.DataFrameModel):
 
     @pa.dataframe_check(name="a_failover_has_a_reason")
     def _reasoned(cls, df: pd.DataFrame) -> pd.Series:
-        return (df["served_by"] == CHAMPION) == df["failover_reason"].isna()
+        return df["served_by"].isin(AS_WANTED) == df["failover_reason"].isna()
+
+    @pa.dataframe_check(name="a_row_of_an_experiment_has_an_arm")
+    def _armed(cls, df: pd.DataFrame) -> pd.Series:
+        return df["experiment"].isna() == df["arm"].isna()
 
     @pa.dataframe_check(name="no_model_serves_from_the_future")
     def _known(cls, df: pd.DataFrame) -> pd.Series:

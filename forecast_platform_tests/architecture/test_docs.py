@@ -21,6 +21,7 @@ AUTOMATION += ["deep_forecast", "deep_forecast_schedule"]
 AUTOMATION += ["lake_maintenance", "lake_maintenance_schedule", "alert_sensor"]
 AUTOMATION += ["decide_on_models", "rescue_sensor", "forecast_anyway"]
 AUTOMATION += ["retrain_ensemble", "retraining_sensor"]
+AUTOMATION += ["start_experiment", "stop_experiment"]
 
 
 @pytest.fixture(scope="module")

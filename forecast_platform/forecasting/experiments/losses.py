@@ -13,8 +13,8 @@ from forecast_platform.vocabulary import DS, UNIQUE_ID, Y
 
 Metric = Literal["mape", "wape"]
 
-Y_HAT_A: Final = "y_hat_a"
-Y_HAT_B: Final = "y_hat_b"
+FORECAST_A: Final = "forecast_a"
+FORECAST_B: Final = "forecast_b"
 DIFFERENCE: Final = "difference"
 
 
@@ -24,7 +24,7 @@ def weekly_losses(rows: pd.DataFrame, metric: Metric = "mape") -> pd.DataFrame:
     Parameters
     ----------
     rows : pandas.DataFrame
-        ``unique_id``, ``ds``, ``y``, ``y_hat_a`` and ``y_hat_b`` [units]. Rows that an arm did not
+        ``unique_id``, ``ds``, ``y``, ``forecast_a`` and ``forecast_b`` [units]. Rows that an arm did not
         forecast, or whose actual is not known, are left out of both arms.
     metric : {"mape", "wape"}, default="mape"
         What is summed: ``|y - y_hat| / y`` over rows with demand, or ``|y - y_hat|`` over all.
@@ -43,14 +43,14 @@ def weekly_losses(rows: pd.DataFrame, metric: Metric = "mape") -> pd.DataFrame:
     its sign, so that it is symmetric around 0 when the arms are alike, whatever the demand. It is
     above 0 when A is better.
     """
-    is_pair = rows[[Y, Y_HAT_A, Y_HAT_B]].notna().all(axis=1)
+    is_pair = rows[[Y, FORECAST_A, FORECAST_B]].notna().all(axis=1)
     if metric == "mape":
         is_pair &= rows[Y] > 0
-    pairs = rows.loc[is_pair, [UNIQUE_ID, DS, Y, Y_HAT_A, Y_HAT_B]]
+    pairs = rows.loc[is_pair, [UNIQUE_ID, DS, Y, FORECAST_A, FORECAST_B]]
     weight = 1 / pairs[Y] if metric == "mape" else pd.Series(1.0, index=pairs.index)
     scored = pairs.assign(
-        a=(pairs[Y] - pairs[Y_HAT_A]).abs() * weight,
-        b=(pairs[Y] - pairs[Y_HAT_B]).abs() * weight,
+        a=(pairs[Y] - pairs[FORECAST_A]).abs() * weight,
+        b=(pairs[Y] - pairs[FORECAST_B]).abs() * weight,
         of=pairs[Y] * weight,
     )
     weeks = scored.groupby(DS, sort=True).agg(

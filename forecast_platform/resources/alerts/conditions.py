@@ -17,7 +17,7 @@ from forecast_platform.resources.alerts.kinds import ADVICE
 from forecast_platform.resources.alerts.messages import Alert, asset_link
 from forecast_platform.resources.lake import Lake
 from forecast_platform.schemas.alerts import Kind, Severity
-from forecast_platform.schemas.forecasts import CHAMPION
+from forecast_platform.schemas.forecasts import AS_WANTED
 
 FORECASTS: Final = "forecasts"
 
@@ -82,7 +82,7 @@ def find_failovers(view: View) -> Iterator[Alert]:
             weeks=weeks[-1:],
             columns=["segment", "served_by", "failover_reason"],
         )
-        failed = rows[rows["served_by"] != CHAMPION].drop_duplicates(["segment", "served_by"])
+        failed = rows[~rows["served_by"].isin(AS_WANTED)].drop_duplicates(["segment", "served_by"])
         for row in failed.to_dict("records"):
             yield _failover(view, RegionWeek(region, weeks[-1]), row)
 

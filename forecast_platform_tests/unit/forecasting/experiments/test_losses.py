@@ -14,8 +14,8 @@ def pairs(**columns: list) -> pd.DataFrame:
         "unique_id": ["S1/P1", "S1/P2", "S1/P1"],
         "ds": [FIRST, FIRST, SECOND],
         "y": [10.0, 0.0, 20.0],
-        "y_hat_a": [8.0, 1.0, 20.0],
-        "y_hat_b": [13.0, 4.0, 30.0],
+        "forecast_a": [8.0, 1.0, 20.0],
+        "forecast_b": [13.0, 4.0, 30.0],
     }
     return pd.DataFrame(rows | columns)
 
@@ -30,7 +30,7 @@ def test_mape_counts_rows_with_demand_and_wape_all():
 
 
 def test_swapping_the_arms_turns_the_sign():
-    swapped = pairs().rename(columns={"y_hat_a": "y_hat_b", "y_hat_b": "y_hat_a"})
+    swapped = pairs().rename(columns={"forecast_a": "forecast_b", "forecast_b": "forecast_a"})
 
     there, back = weekly_losses(pairs(), "wape"), weekly_losses(swapped, "wape")
 
@@ -38,7 +38,7 @@ def test_swapping_the_arms_turns_the_sign():
 
 
 def test_a_row_that_one_arm_lacks_counts_for_neither():
-    rows = pairs(y_hat_b=[13.0, 4.0, np.nan])
+    rows = pairs(forecast_b=[13.0, 4.0, np.nan])
 
     losses = weekly_losses(rows, "wape")
 
@@ -54,6 +54,6 @@ def test_no_rows_make_no_weeks(metric: str):
 
 
 def test_arms_without_an_error_are_alike():
-    rows = pairs(y_hat_a=[10.0, 0.0, 20.0], y_hat_b=[10.0, 0.0, 20.0])
+    rows = pairs(forecast_a=[10.0, 0.0, 20.0], forecast_b=[10.0, 0.0, 20.0])
 
     assert weekly_losses(rows)["difference"].tolist() == [0.0, 0.0]

@@ -1,0 +1,1 @@
+"""Experiments in production: kept in the lake, served beside the champion, judged, ended."""
