@@ -104,7 +104,9 @@ def test_each_arm_serves_its_own_rows_and_both_are_kept(world: World):
     is_b = (rows["arm"] == "B").to_numpy()
     np.testing.assert_array_equal(rows["forecast_a"], plain["y_hat"])
     np.testing.assert_allclose(rows["forecast_b"], model.predict(features), rtol=1e-6)
-    np.testing.assert_array_equal(rows["y_hat"], np.where(is_b, rows["forecast_b"], rows["forecast_a"]))
+    np.testing.assert_array_equal(
+        rows["y_hat"], np.where(is_b, rows["forecast_b"], rows["forecast_a"])
+    )
     assert 0 < is_b.sum() < len(rows)
     assert set(rows.loc[is_b, "model_version"]) == {other}
     assert set(rows.loc[~is_b, "model_version"]) == {champion}

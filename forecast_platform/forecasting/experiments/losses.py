@@ -24,8 +24,8 @@ def weekly_losses(rows: pd.DataFrame, metric: Metric = "mape") -> pd.DataFrame:
     Parameters
     ----------
     rows : pandas.DataFrame
-        ``unique_id``, ``ds``, ``y``, ``forecast_a`` and ``forecast_b`` [units]. Rows that an arm did not
-        forecast, or whose actual is not known, are left out of both arms.
+        ``unique_id``, ``ds``, ``y``, ``forecast_a`` and ``forecast_b`` [units]. Rows that an arm
+        did not forecast, or whose actual is not known, are left out of both arms.
     metric : {"mape", "wape"}, default="mape"
         What is summed: ``|y - y_hat| / y`` over rows with demand, or ``|y - y_hat|`` over all.
 
