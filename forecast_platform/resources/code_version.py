@@ -22,7 +22,9 @@ CODE: Final = (
     "forecasting/models",
     "forecasting/training.py",
     "forecasting/evaluation/backtest.py",
+    "forecasting/evaluation/coverage.py",
     "resources/demand.py",
+    "resources/donors.py",
     "resources/featuring.py",
     "resources/region_training.py",
 )

@@ -1,5 +1,6 @@
 """What counts as another version of the code of models."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,10 @@ def test_the_package_is_told_to_have_changed_when_a_constant_has(tmp_path, monke
 def test_all_modules_that_train_are_covered():
     covered = {name for name, _ in code_version._files_of_the_package()}
 
+    training = (code_version.PACKAGE / "forecasting/training.py").read_text()
+    imported = re.findall(r"^from forecast_platform\.(forecasting[\w.]+) import", training, re.M)
+    assert imported
+    assert covered >= {f"{name.replace('.', '/')}.py" for name in imported}
     assert covered >= {
         "forecasting/training.py",
         "forecasting/models/objective.py",
