@@ -13,6 +13,7 @@ from pydantic import Field
 from forecast_platform.partitions import parse_region
 from forecast_platform.resources.experiments.book import Experiment
 from forecast_platform.resources.experiments.control import Start, start, stop
+from forecast_platform.resources.experiments.promoting import stop_and_promote
 from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.registry import Registry
 from forecast_platform.schemas.experiments import METRICS, Design
@@ -43,6 +44,9 @@ class StopConfig(dg.Config):
 
     region: str = Field(description="Sales region.")
     name: str = Field(description="Name of the experiment.")
+    promote: str = Field(
+        default="", description="Arm that serves from now on: winner, A or B; none by default."
+    )
     who: str = Field(description="Who decides.")
     why: str = Field(description="The reason.")
 
@@ -77,19 +81,25 @@ def start_experiment_op(
 
 @dg.op(name="stop_experiment_op", description="Stop an experiment of one region.")
 def stop_experiment_op(
-    context: dg.OpExecutionContext, lake: Lake, config: StopConfig
+    context: dg.OpExecutionContext,
+    lake: Lake,
+    registry: dg.ResourceParam[Registry],
+    config: StopConfig,
 ) -> dg.Output[None]:
     """Stop an experiment; its weeks stay as they were served."""
-    stopped = stop(
-        config.region,
-        config.name,
-        lake,
-        who=config.who,
-        why=config.why,
-        decided_at=datetime.now(UTC).isoformat(timespec="microseconds"),
-        run_id=context.run_id,
+    words = {
+        "who": config.who,
+        "why": config.why,
+        "decided_at": datetime.now(UTC).isoformat(timespec="microseconds"),
+        "run_id": context.run_id,
+    }
+    if not config.promote:
+        return dg.Output(None, metadata=_told(stop(config.region, config.name, lake, **words)))
+    stopped, changed = stop_and_promote(
+        config.region, config.name, lake, registry, promote=config.promote, **words
     )
-    return dg.Output(None, metadata=_told(stopped))
+    promoted = {"promoted": dg.MetadataValue.json(changed)}
+    return dg.Output(None, metadata={**_told(stopped), **promoted})
 
 
 def _told(experiment: Experiment) -> dict[str, str]:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from forecast_platform.partitions import RegionWeek, parse_key
 from forecast_platform.resources.alerts.history import Trouble
-from forecast_platform.resources.alerts.kinds import ADVICE, kind_of_check
+from forecast_platform.resources.alerts.kinds import ADVICE, TOLD_BY_CONDITION, kind_of_check
 from forecast_platform.resources.alerts.messages import Alert, Over, asset_link, run_link, shorten
 from forecast_platform.schemas.alerts import EVERYWHERE, Kind, Severity
 
@@ -203,7 +203,7 @@ class RunReader:
         for entry in self.instance.all_logs(run.run_id, of_type=kind):
             event = entry.dagster_event
             check = event.asset_check_evaluation_data if event else None
-            if check is None:
+            if check is None or check.check_name in TOLD_BY_CONDITION:
                 continue
             keys = _failed_keys(check)
             for region in regions:

@@ -172,31 +172,51 @@ def stop_experiment(
     name: Name,
     *,
     why: Why,
+    promote: Annotated[
+        Literal["winner", "A", "B"] | None,
+        typer.Option(help="Arm that serves from now on: the one the test names, or one by name."),
+    ] = None,
     who: Who = None,
 ) -> None:
     """Stop an experiment: from the next week on the champion serves alone.
 
-    What was served stays as it is, and forecasts that await their actuals are still compared.
+    What was served stays as it is, and forecasts that await their actuals are still compared. With
+    [bold]--promote[/] the models of an arm become champions, as by [bold]models approve[/]: the
+    manifest, promotion_log and the registry say so.
 
     [bold]Example[/]
 
-    forecast-platform experiments stop florida newest_or_proven --why "B it is"
+    forecast-platform experiments stop florida newest_or_proven --promote winner --why "B it is"
     """
     from forecast_platform.resources.experiments.control import stop as stop_now
+    from forecast_platform.resources.experiments.promoting import stop_and_promote
 
+    decider, moment = who or getpass.getuser(), _moment()
+    changed: dict[str, int] = {}
     with plain_errors():
-        lake, _ = _open(region)
-        stopped = stop_now(
-            region,
-            name,
-            lake,
-            who=who or getpass.getuser(),
-            why=why,
-            decided_at=_moment(),
-            run_id=COMMAND,
-        )
+        lake, registry = _open(region)
+        if promote is None:
+            stopped = stop_now(
+                region, name, lake, who=decider, why=why, decided_at=moment, run_id=COMMAND
+            )
+        else:
+            stopped, changed = stop_and_promote(
+                region,
+                name,
+                lake,
+                registry,
+                promote=promote,
+                who=decider,
+                why=why,
+                decided_at=moment,
+                run_id=COMMAND,
+            )
     said = {"A": "A is better", "B": "B is better"}.get(str(stopped.winner), "not yet decided")
     out.print(f"Stopped {name} of {region} after {stopped.last_week:%Y-%m-%d}: {said}.")
+    for segment, version in changed.items():
+        out.print(f"{segment} is served by version {version} from now on.", highlight=False)
+    if promote is not None and not changed:
+        err.print(f"{stopped.promoted} serves already: no champion was changed.")
 
 
 def _open(region: str) -> tuple["Lake", Any]:

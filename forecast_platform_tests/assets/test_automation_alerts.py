@@ -210,16 +210,52 @@ def forecasts_by(server: str, *, week: str = WEEK) -> pd.DataFrame:
     )
 
 
+def states(state: str) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "region": ["north", "south"],
+            "week": [pd.Timestamp(WEEK)] * 2,
+            "segment": ["large_fast"] * 2,
+            "state": [state, "no_champion"],
+            "reason": ["SHA-256 differs", "never promoted"],
+            "since": [pd.Timestamp(WEEK)] * 2,
+        }
+    )
+
+
 def test_a_failover_is_told_until_the_champion_serves_again(watch: Watch):
     keys = [RegionWeek.of(region, WEEK) for region in ("north", "south")]
-    watch.lake.write("forecasts", forecasts_by("historical_average"), keys, run_id="a")
+    watch.lake.write("failover_state", states("historical_average"), keys, run_id="a")
     watch.tick()
 
     [(title, happened)] = watch.open().items()
-    assert title == "north large_fast is served by historical_average, not the champion"
+    assert title == "north large_fast is served by historical average, not its champion"
     assert "SHA-256 differs" in happened
 
-    watch.lake.write("forecasts", forecasts_by("champion"), keys, run_id="b")
+    watch.lake.write("failover_state", states("champion"), keys, run_id="b")
+    watch.tick()
+
+    assert watch.open() == {}
+
+
+def test_a_challenger_that_waits_for_a_person_is_told_until_it_is_decided(watch: Watch):
+    row = {
+        "region": "north",
+        "week": pd.Timestamp(WEEK),
+        "segment": "large_fast",
+        "model_name": "demand-north-large-fast",
+        "challenger_version": 7,
+        "verdict": "pending",
+        "reason": "MAPE 0.300",
+    }
+    key = RegionWeek.of("north", WEEK)
+    watch.lake.write("promotion", pd.DataFrame([row]), [key], run_id="a")
+    watch.tick()
+
+    assert set(watch.open()) == {"north large_fast: version 7 waits for approval"}
+
+    approved = pd.DataFrame([row | {"verdict": "approved"}])
+    watch.lake.write("promotion", approved, [key], run_id="b")
     watch.tick()
 
     assert watch.open() == {}
@@ -270,7 +306,7 @@ def test_a_table_that_cannot_be_read_blinds_one_look_only(
     watch: Watch, monkeypatch: pytest.MonkeyPatch
 ):
     keys = [RegionWeek.of(region, WEEK) for region in ("north", "south")]
-    watch.lake.write("forecasts", forecasts_by("champion"), keys, run_id="a")
+    watch.lake.write("failover_state", states("champion"), keys, run_id="a")
     FAILING.add(f"north|{WEEK}")
     watch.run(f"north|{WEEK}")
     with monkeypatch.context() as broken:
@@ -278,7 +314,7 @@ def test_a_table_that_cannot_be_read_blinds_one_look_only(
         watch.tick()
 
     assert "Cannot look for failover" in watch.open()
-    assert len(watch.open()) == 2
+    assert "materialization of north|2024-03-04 failed in table" in watch.open()
 
 
 def _gone(*arguments: object) -> None:

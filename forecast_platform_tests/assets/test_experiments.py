@@ -11,12 +11,13 @@ from forecast_platform.assets.experiments import experiment_results
 from forecast_platform.assets.forecasts import forecasts
 from forecast_platform.automation.experiments import start_experiment, stop_experiment
 from forecast_platform.checks.contracts import monitoring_contract_checks
-from forecast_platform.errors import ExperimentRefused
+from forecast_platform.errors import ExperimentRefused, RegistryUnavailable
 from forecast_platform.forecasting.models.files import load_model
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.experiments import control
 from forecast_platform.resources.experiments.book import experiments_of, history_of, record
 from forecast_platform.resources.experiments.control import Start, start, stop
+from forecast_platform.resources.experiments.promoting import stop_and_promote
 from forecast_platform.resources.snapshot import Snapshot
 from forecast_platform.schemas.experiments import (
     Design,
@@ -427,3 +428,70 @@ def test_a_result_without_a_verdict_breaks_the_contract(world: World):
     assert evaluated.passed
     with pytest.raises(SchemaErrors):
         ExperimentResults.validate(broken, lazy=True)
+
+
+# ---- letting the winner serve
+
+
+def test_the_winner_serves_from_then_on_and_the_log_says_why(world: World):
+    pretend(world, 14, worse=-0.6)
+    champion = champion_version(world)
+    other = json.loads(world.lake.read("experiments")["arm_b"].iloc[0])["versions"][SEGMENT]
+
+    stopped, changed = stop_and_promote(
+        REGION,
+        "trial",
+        world.lake,
+        world.registry,
+        promote="winner",
+        who="bob",
+        why="twice as good",
+        decided_at=later(),
+        run_id="t",
+    )
+
+    assert champion != other["version"]
+    assert (stopped.winner, stopped.promoted, stopped.state) == ("B", "B", State.STOPPED)
+    assert changed == {SEGMENT: other["version"]}
+    assert champion_version(world) == other["version"]
+    promotion = world.rows("promotion", KEY).set_index("segment").loc[SEGMENT]
+    assert promotion["champion_version"] == other["version"]
+    log = world.lake.read("promotion_log").set_index("mode").loc["person"]
+    assert (log["who"], log["why"]) == ("bob", "arm B of experiment trial: twice as good")
+    world.make([forecasts], KEY)
+    assert set(rows_of(world)["model_version"]) == {other["version"]}
+
+
+def test_nobody_is_promoted_before_the_test_has_decided_unless_named(world: World):
+    pretend(world, 5, worse=0.0)
+    words = {"who": "bob", "why": "x", "decided_at": later(), "run_id": "t"}
+    trial = (REGION, "trial", world.lake, world.registry)
+
+    with pytest.raises(ExperimentRefused, match="not yet decided after 5 weeks"):
+        stop_and_promote(*trial, promote="winner", **words)
+    champion = champion_version(world)
+    stopped, changed = stop_and_promote(*trial, promote="A", **words)
+
+    assert (stopped.winner, stopped.promoted, changed) == ("not_yet", "A", {})
+    assert champion_version(world) == champion
+
+
+def test_an_experiment_goes_on_when_its_winner_cannot_be_promoted(world: World):
+    pretend(world, 5, worse=0.0)
+    world.registry.is_down = True
+
+    with pytest.raises(RegistryUnavailable):
+        stop_and_promote(
+            REGION,
+            "trial",
+            world.lake,
+            world.registry,
+            promote="B",
+            who="bob",
+            why="x",
+            decided_at=later(),
+            run_id="t",
+        )
+
+    [running] = experiments_of(Snapshot(world.lake), REGION)
+    assert running.state is State.RUNNING

@@ -11,8 +11,13 @@ from forecast_platform.schemas.alerts import Kind
 
 CHECKS: Final[dict[str, Kind]] = {
     "models_are_fresh": Kind.STALE_MODEL,
+    "skill_is_kept": Kind.DEGRADATION,
+    "nothing_has_drifted": Kind.DRIFT,
 }
 """Checks whose failure has a kind of its own, by name; the others are `check_failed`."""
+
+TOLD_BY_CONDITION: Final = frozenset({"champions_serve"})
+"""Checks of what `conditions` tells of too, segment by segment."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ def start(order: Start, lake: Lake, registry: Registry) -> Experiment:
     parse_name(order.name)
     _signed(order.who, order.why)
     tables = Snapshot(lake)
-    newest = _newest_week(lake, order.region)
+    newest = newest_week(lake, order.region)
     rows = tables.read(FEATURES, region=order.region, weeks=[newest])
     segments = _segments(order, rows)
     a, b = (_arm(text, order.region, segments, registry) for text in (order.a, order.b))
@@ -151,7 +151,7 @@ def stop(
     _signed(who, why)
     tables = Snapshot(lake)
     running = find_running(region, name, tables)
-    newest = _newest_week(lake, region)
+    newest = newest_week(lake, region)
     decision, _, _ = judge(RegionWeek(region, newest), running, tables)
     stopped = replace(
         running,
@@ -186,7 +186,14 @@ def find_running(region: str, name: str, tables: Snapshot) -> Experiment:
     raise ExperimentRefused(f"{name!r} {what} of {region}; running: {running}")
 
 
-def _newest_week(lake: Lake, region: str) -> pd.Timestamp:
+def newest_week(lake: Lake, region: str) -> pd.Timestamp:
+    """Find the last week that was forecast.
+
+    Raises
+    ------
+    ExperimentRefused
+        If there is none.
+    """
     weeks = lake.weeks_of(FORECASTS, region) if lake.exists(FORECASTS) else []
     if not weeks:
         raise ExperimentRefused(
