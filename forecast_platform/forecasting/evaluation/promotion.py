@@ -97,8 +97,8 @@ class PromotionRule(BaseModel):
         two measurements on few rows differ by chance.
     min_bias, max_bias : float, default=-0.45, 0.25
         See Notes.
-    min_coverage, max_coverage : float, default=0.6, 0.95
-        Of the 80 % interval, where the model has one.
+    min_coverage, max_coverage : float, default=0.6, 1
+        Of the 80 % interval, where the model has one; see Notes.
     max_group_regression : float, default=0.2
         Share by which the challenger's MAPE may exceed the champion's on any large group.
     min_group_rows : int, default=60
@@ -117,6 +117,10 @@ class PromotionRule(BaseModel):
     paired errors); 20 % is about three of them, so that one group among many seldom fails by
     chance.
 
+    An interval that covers too much blocks nothing by default: counts of a slow series are whole
+    numbers, so that the narrowest interval of 80 % may cover 95 % and more, and a better point
+    forecast must not wait for that. A deployment that orders by the quantiles can set the bound.
+
     Examples
     --------
     >>> rule = PromotionRule()
@@ -134,7 +138,7 @@ class PromotionRule(BaseModel):
     min_bias: float = Field(default=-0.45, ge=-1, lt=0, allow_inf_nan=False)
     max_bias: float = Field(default=0.25, gt=0, allow_inf_nan=False)
     min_coverage: float = Field(default=0.6, ge=0, le=1)
-    max_coverage: float = Field(default=0.95, ge=0, le=1)
+    max_coverage: float = Field(default=1.0, ge=0, le=1)
     max_group_regression: float = Field(default=0.2, ge=0, allow_inf_nan=False)
     min_group_rows: int = Field(default=60, ge=1)
 

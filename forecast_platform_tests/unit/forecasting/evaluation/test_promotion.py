@@ -48,7 +48,8 @@ def test_a_challenger_is_promoted_only_when_it_passes_all_sides_of_the_gate(
         pytest.param({"bias": 0.26}, False, "outside of -0.450 to +0.250", id="far-too-high"),
         pytest.param({"bias": nan}, True, "there is no champion", id="bias-undefined"),
         pytest.param({"coverage": 0.59}, False, "coverage_80 +0.590 is outside", id="too-narrow"),
-        pytest.param({"coverage": 0.96}, False, "coverage_80 +0.960 is outside", id="too-wide"),
+        pytest.param({"coverage": 0.96}, True, "coverage_80 +0.960 is within", id="wide-counts"),
+        pytest.param({"coverage": 1.0}, True, "coverage_80 +1.000 is within", id="covers-all"),
         pytest.param({"coverage": nan}, True, "there is no champion", id="without-interval"),
         pytest.param({"groups": {"a": (0.3, 0.36)}}, True, "fares worst", id="group-at-its-bound"),
         pytest.param(
@@ -65,6 +66,13 @@ def test_bias_coverage_and_groups_are_held_to_their_bounds(numbers, is_promoted,
 
     assert verdict.is_promoted is is_promoted
     assert told in verdict.reason
+
+
+def test_a_deployment_can_refuse_intervals_that_are_too_wide():
+    verdict = judge(PromotionRule(max_coverage=0.9), coverage=0.96)
+
+    assert not verdict.is_promoted
+    assert "coverage_80 +0.960 is outside of +0.600 to +0.900" in verdict.reason
 
 
 def test_a_verdict_carries_every_number_also_when_the_first_one_decides():
