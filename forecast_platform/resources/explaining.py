@@ -159,10 +159,9 @@ _IDENTITY: Final = ("region", "week", "segment", "format", "velocity", "model_ve
 def _explained(
     row: Mapping[str, Any], known: pd.DataFrame, registry: Registry
 ) -> Iterator[pd.DataFrame]:
-    from forecast_platform.forecasting.explanation.coefficients import lasso_effects
+    from forecast_platform.forecasting.explanation.coefficients import has_effects, lasso_effects
     from forecast_platform.forecasting.explanation.groups import GROUPS
     from forecast_platform.forecasting.explanation.importance import permutation_importance
-    from forecast_platform.forecasting.models.lasso import LassoForecaster
 
     uri = str(row["artifact_uri"])
     ensemble = read_model(registry.fetch(uri, str(row["sha256"])), uri)
@@ -170,7 +169,7 @@ def _explained(
         known if len(known) <= IMPORTANCE_ROWS else known.sample(IMPORTANCE_ROWS, random_state=0)
     )
     for name, member in ensemble.members.items():
-        if isinstance(member, LassoForecaster) and len(sample):
+        if has_effects(member) and len(sample):
             yield lasso_effects(member, sample).assign(model=name)
     if sample.empty:
         return

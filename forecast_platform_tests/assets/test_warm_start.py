@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from forecast_platform.assets.explanations import forecast_contributions, model_explanations
 from forecast_platform.assets.features import demand_features
 from forecast_platform.assets.forecasts import forecasts
 from forecast_platform.forecasting.models.files import load_model
@@ -13,6 +14,7 @@ from forecast_platform.lineage.forecast import find_forecast
 from forecast_platform.lineage.reproduce import reproduce
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.model_settings import ModelSettings
+from forecast_platform.schemas.explanations import ForecastContributions, ModelExplanations
 from forecast_platform.schemas.models import HISTORY_TOO_SHORT, TRAINED
 from forecast_platform_tests.assets.conftest import MODEL_ASSETS, WEEKS, World
 from forecast_platform_tests.marts import weeks_from, write_marts
@@ -99,6 +101,22 @@ def test_a_forecast_of_a_warm_started_model_is_reproduced_to_the_last_bit(joined
         "forecast of the model trained again",
     ]
     assert again.is_same, again.steps
+
+
+def test_a_warm_started_model_and_its_forecasts_are_explained(joined: World):
+    joined.make(MODEL_ASSETS[:3], KEY)
+    promote(joined, "large_fast")
+    joined.make([forecasts, model_explanations, forecast_contributions], KEY)
+
+    told = joined.rows("model_explanations", KEY)
+    ModelExplanations.validate(told, lazy=True)
+    effects = told[told["kind"] != "importance"]
+    assert set(effects["model"]) == {"lasso"}
+    assert effects["meaning"].str.contains("models of other regions").all()
+    rows = joined.rows("forecast_contributions", KEY)
+    ForecastContributions.validate(rows, lazy=True)
+    champion = rows[rows["served_by"] == "champion"]
+    assert (champion["trend"].abs() > 0).any()
 
 
 def promote(world: World, segment: str) -> None:

@@ -4,13 +4,16 @@ Standard deviations are undone, and what deviates by segment and category is ave
 of one segment. Importance of groups, for any member, is in `importance`.
 """
 
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 import pandas as pd
 
 from forecast_platform.forecasting.explanation.groups import group_of
 from forecast_platform.forecasting.models.lasso import LassoForecaster
+from forecast_platform.forecasting.models.warm_start import WarmStarted, parts_of
 from forecast_platform.vocabulary import NO_EVENT
 
 ELASTICITY: Final = "elasticity"
@@ -34,13 +37,43 @@ EVENT_COLUMNS: Final = {
 }
 
 
-def lasso_effects(lasso: LassoForecaster, rows: pd.DataFrame) -> pd.DataFrame:
+WITH_DONORS: Final = " (models of other regions and what this one has learnt beyond them)"
+"""Ends the sentences of a warm-started member."""
+
+Explained = LassoForecaster | WarmStarted
+
+
+@dataclass(frozen=True, slots=True)
+class _Linear:
+    """What a model adds to a level on the log1p scale.
+
+    Attributes
+    ----------
+    slopes : pandas.Series
+        Of each numeric feature, per unit of it.
+    scales : pandas.Series
+        Standard deviation of each numeric feature in training.
+    constants : pandas.Series
+        By column and level of a category.
+    """
+
+    slopes: pd.Series
+    scales: pd.Series
+    constants: pd.Series
+
+
+def has_effects(member: Any) -> TypeGuard[Explained]:
+    """Whether a member has coefficients: a LASSO, also one that started from those of others."""
+    return isinstance(parts_of(member)[0], LassoForecaster)
+
+
+def lasso_effects(lasso: Explained, rows: pd.DataFrame) -> pd.DataFrame:
     """Return every coefficient that is not zero as an effect on ``1 + demand``.
 
     Parameters
     ----------
-    lasso : LassoForecaster
-        Fitted.
+    lasso : LassoForecaster or WarmStarted
+        Fitted; of a warm start, a LASSO that started from others.
     rows : pandas.DataFrame
         Rows of one segment: the levels that deviate are averaged over them.
 
@@ -57,57 +90,88 @@ def lasso_effects(lasso: LassoForecaster, rows: pd.DataFrame) -> pd.DataFrame:
     Effects multiply. A promotion usually moves several features at once (a discount also moves
     ``expected_promo``, which holds what earlier promotions of the series did), so the effect of a
     planned promotion is larger than its single coefficient; `contributions` shows it whole.
+
+    A warm-started LASSO forecasts the mean of its donors, which are linear too, and the believed
+    share of its own correction. Its effects are those of that sum, and ``meaning`` says so; what
+    the correction alone would say is about the donors' errors and not about demand.
     """
-    found = [*_numeric(lasso, rows), *_events(lasso)]
+    linear = _linear(lasso, rows)
+    found = [*_numeric(linear), *_events(linear)]
     columns = ["kind", "feature", "feature_group", "value", "unit", "meaning"]
     table = pd.DataFrame(found, columns=columns)
+    if isinstance(lasso, WarmStarted):
+        table["meaning"] += WITH_DONORS
     size = table["value"].abs()
     order = table.assign(_size=-size, _kind=table["kind"].map(KINDS.index))
     order = order.sort_values(["_kind", "_size", "feature"])
     return order[columns].reset_index(drop=True)
 
 
-def _numeric(lasso: LassoForecaster, rows: pd.DataFrame) -> list[dict[str, Any]]:
+def _linear(model: Explained, rows: pd.DataFrame) -> _Linear:
+    """Return what a model adds to a level on the log1p scale; of a warm start, all its parts."""
+    if isinstance(model, LassoForecaster):
+        return _of_lasso(model, rows)
+    own = _linear(model.member, rows)
+    donors = [_linear(donor, rows) for donor in model.donors]
+    weights = [model.trust_, *[1 / len(donors)] * len(donors)]
+    scales = own.scales
+    for donor in donors:
+        scales = scales.combine_first(donor.scales)
+    return _Linear(
+        slopes=_weighed([own.slopes, *(one.slopes for one in donors)], weights),
+        scales=scales,
+        constants=_weighed([own.constants, *(one.constants for one in donors)], weights),
+    )
+
+
+def _weighed(parts: Sequence[pd.Series], weights: Sequence[float]) -> pd.Series:
+    """Add what is named alike; what a part does not know, it leaves at zero."""
+    table = pd.concat(parts, axis=1).fillna(0.0)
+    return pd.Series(table.to_numpy(np.float64) @ np.asarray(weights), index=table.index)
+
+
+def _of_lasso(lasso: LassoForecaster, rows: pd.DataFrame) -> _Linear:
     groups = lasso.groups_.codes(rows)
     deviations = [
         block[groups[:, column]].mean(axis=0) for column, block in enumerate(lasso.deviations_)
     ]
     per_sd = np.stack([lasso.shared_, *deviations]).sum(axis=0, dtype=np.float64)
-    scaler = lasso.standardiser_
+    scales = pd.Series(lasso.standardiser_.scale, list(lasso.standardiser_.columns), np.float64)
+    named = [(one, name) for one, levels in lasso.levels_.levels.items() for name in levels]
+    index = pd.MultiIndex.from_tuples(named, names=["column", "level"])
+    slopes = per_sd[: len(scales)] / scales  # a constant comes after them
+    return _Linear(slopes, scales, pd.Series(lasso.effects_, index, np.float64))
+
+
+def _numeric(linear: _Linear) -> list[dict[str, Any]]:
     return [
-        _effect(name, float(per_sd[position]), float(scaler.scale[position]))
-        for position, name in enumerate(scaler.columns)
-        if per_sd[position]
+        _effect(str(name), float(slope), float(linear.scales[name]))
+        for name, slope in linear.slopes.items()
+        if slope
     ]
 
 
-def _effect(name: str, per_sd: float, scale: float) -> dict[str, Any]:
+def _effect(name: str, slope: float, scale: float) -> dict[str, Any]:
     row = {"feature": name, "feature_group": group_of(name)}
     if name == "log_price":
-        value = per_sd / scale
+        value = slope
         told = f"a price 1 % higher goes with {_change(value / 100)} demand"
         return {**row, "kind": ELASTICITY, "value": value, "unit": "% per %", "meaning": told}
     if name in STEP_OF:
         step, what = STEP_OF[name]
-        value = float(np.expm1(np.clip(per_sd / scale * step, -20, 20)))
+        value = float(np.expm1(np.clip(slope * step, -20, 20)))
         told = f"{what} goes with {_change(value)} demand"
         return {**row, "kind": UPLIFT, "value": value, "unit": "fraction", "meaning": told}
-    value = float(np.expm1(np.clip(per_sd, -20, 20)))
+    value = float(np.expm1(np.clip(slope * scale, -20, 20)))
     told = f"{name} higher by {scale:.3g}, a standard deviation, goes with {_change(value)} demand"
     return {**row, "kind": EFFECT, "value": value, "unit": "fraction per sd", "meaning": told}
 
 
-def _events(lasso: LassoForecaster) -> list[dict[str, Any]]:
+def _events(linear: _Linear) -> list[dict[str, Any]]:
     """Lifts of events, against the constant of a week without one."""
-    effects, start = {}, 0
-    for column, levels in lasso.levels_.levels.items():
-        effects[column] = dict(
-            zip(levels, lasso.effects_[start : start + len(levels)], strict=True)
-        )
-        start += len(levels)
     lifts = []
     for column, when in EVENT_COLUMNS.items():
-        of = effects.get(column, {})
+        of = {level: effect for (one, level), effect in linear.constants.items() if one == column}
         for level, effect in of.items():
             value = float(np.expm1(effect - of.get(NO_EVENT, 0.0)))
             if level != NO_EVENT and value:

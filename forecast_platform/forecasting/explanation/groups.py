@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from forecast_platform.forecasting.models.ensemble import Ensemble
+from forecast_platform.forecasting.models.warm_start import parts_of
 from forecast_platform.vocabulary import (
     CATEGORICAL_FEATURES,
     FORMAT,
@@ -220,7 +221,8 @@ def usual_values(model: Ensemble, X: pd.DataFrame) -> dict[str, float]:
         name: float(X[name].mean()) for name in X.columns if pd.api.types.is_numeric_dtype(X[name])
     }
     for member in model.members.values():
-        if (scaler := getattr(member, "standardiser_", None)) is not None:
+        own = parts_of(member)[0]
+        if (scaler := getattr(own, "standardiser_", None)) is not None:
             usual |= dict(zip(scaler.columns, map(float, scaler.mean), strict=True))
     return usual
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from forecast_platform.forecasting.models.warm_start import DONOR_LEVEL, parts_of
 from forecast_platform.vocabulary import (
     CATEGORICAL_FEATURES,
     NUMERIC_FEATURES,
@@ -37,10 +38,12 @@ def columns_of(models: Iterable[Any]) -> tuple[str, ...]:
     named: list[str] = []
     for model in models:
         for member in getattr(model, "members", {}).values():
-            params = member.get_params(deep=False)
-            named += [one for value in params.values() for one in _names_in(value)]
-            named += [params["base"]] if isinstance(params.get("base"), str) else []
-    numbers = [name for name in dict.fromkeys(named) if name not in TEXT_COLUMNS]
+            for one in parts_of(member):
+                params = one.get_params(deep=False)
+                named += [name for value in params.values() for name in _names_in(value)]
+                named += [params["base"]] if isinstance(params.get("base"), str) else []
+    made = {*TEXT_COLUMNS, DONOR_LEVEL}
+    numbers = [name for name in dict.fromkeys(named) if name not in made]
     return (*TEXT_COLUMNS, *numbers)
 
 

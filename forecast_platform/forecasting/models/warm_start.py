@@ -116,6 +116,11 @@ class WarmStarted(Estimator):
         return model
 
 
+def parts_of(member: Any) -> list[Any]:
+    """Return what reads columns in a member: itself, or of a warm start its own part and donors."""
+    return [member.member, *member.donors] if isinstance(member, WarmStarted) else [member]
+
+
 def is_warm_started(values: Any) -> bool:
     """Whether JSON values of a member are those of a `WarmStarted` one."""
     return isinstance(values, dict) and "warm_started" in values

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast_platform.forecasting.explanation.coefficients import lasso_effects
+from forecast_platform.forecasting.explanation.coefficients import has_effects, lasso_effects
 from forecast_platform.forecasting.explanation.contributions import (
     CHANGES,
     PARTS,
@@ -20,12 +20,15 @@ from forecast_platform.forecasting.explanation.groups import (
     OTHER,
     REASONS,
     group_of,
+    usual_values,
 )
 from forecast_platform.forecasting.explanation.importance import permutation_importance
 from forecast_platform.forecasting.explanation.shapley import in_units, shares
 from forecast_platform.forecasting.models.embedding_net import EmbeddingNetForecaster
 from forecast_platform.forecasting.models.ensemble import Ensemble
 from forecast_platform.forecasting.models.lasso import LassoForecaster
+from forecast_platform.forecasting.models.signature import columns_of
+from forecast_platform.forecasting.models.warm_start import warm_start
 from forecast_platform.vocabulary import (
     CATEGORICAL_FEATURES,
     DS,
@@ -200,6 +203,56 @@ def test_an_effect_is_what_the_lasso_forecasts(ensemble, rows):
 
     seen = np.exp((lasso.predict_log(more) - lasso.predict_log(own)).mean()) - 1
     assert told == pytest.approx(seen, rel=1e-3)
+
+
+@pytest.fixture(scope="module")
+def started(ensemble: Ensemble, rows: pd.DataFrame) -> Ensemble:
+    """The same members, started from those of the fixture, on a region of few weeks."""
+    few = rows[rows["ds"] >= rows["ds"].max() - pd.Timedelta(weeks=9)]
+    few = few.assign(store_id="new_" + few["store_id"].astype(str))
+    members = {
+        name: warm_start(
+            type(member)(**{**member.get_params(), "recency_weeks": 20}), [member, member]
+        ).fit(few, few["y"])
+        for name, member in ensemble.members.items()
+    }
+    return Ensemble(members, weights={"lasso": 0.6, "embedding_net": 0.4}).fit_caps(few, few["y"])
+
+
+def test_effects_of_a_warm_started_lasso_are_of_donors_and_correction_together(started, rows):
+    lasso = started.members["lasso"]
+    own = rows[rows["segment"] == "large_fast"].assign(discount=np.float32(0.1))
+    more = own.assign(discount=np.float32(0.2))
+
+    assert has_effects(lasso)
+    effects = lasso_effects(lasso, own).set_index("feature")
+
+    seen = np.exp((lasso.predict_log(more) - lasso.predict_log(own)).mean()) - 1
+    assert effects.loc["discount", "value"] == pytest.approx(seen, rel=1e-3)
+    easter, none = (
+        own.assign(event=pd.Categorical([one] * len(own))) for one in ("easter", "none")
+    )
+    seen = np.exp((lasso.predict_log(easter) - lasso.predict_log(none)).mean()) - 1
+    assert effects.loc["event=easter", "value"] == pytest.approx(seen, rel=1e-3)
+    assert effects["meaning"].str.endswith("what this one has learnt beyond them)").all()
+    assert not has_effects(started.members["embedding_net"])
+
+
+def test_forecasts_of_a_warm_started_ensemble_are_taken_apart_and_add_up(started, features):
+    y_hat = started.predict(features)
+
+    parts = contributions(started, features, y_hat)
+
+    np.testing.assert_allclose(parts.sum(axis=1), y_hat, rtol=1e-9)
+    assert (parts["price_promotion"].abs() > 0).any()
+    usual = usual_values(started, features)
+    scaler = started.members["lasso"].member.standardiser_
+    assert usual["discount"] == pytest.approx(scaler.mean[scaler.columns.index("discount")])
+
+
+def test_a_warm_started_ensemble_names_the_columns_that_its_parts_read(started, ensemble):
+    assert set(columns_of([started])) == set(columns_of([ensemble]))
+    assert {"discount", "base_level"} <= set(columns_of([started]))
 
 
 def test_the_planted_events_have_their_lifts(ensemble, rows):
