@@ -12,7 +12,9 @@ from forecast_platform.assets.forecasts import forecasts
 from forecast_platform.errors import BadMember
 from forecast_platform.forecasting.models.base import CorruptModelFiles
 from forecast_platform.forecasting.models.files import load_model
+from forecast_platform.forecasting.models.pyfunc import _load_pyfunc
 from forecast_platform.partitions import RegionWeek
+from forecast_platform.resources.export import export_region
 from forecast_platform.resources.members import _imported, member_families
 from forecast_platform.resources.model_settings import ModelSettings
 from forecast_platform.schemas.forecasts import Forecasts
@@ -97,6 +99,27 @@ def test_lightgbm_is_trained_weighed_scored_and_served_by_one_line(
     assert set(rows["served_by"]) == {"historical_average"}
     fast = rows[rows["segment"] == champion["segment"]]
     assert fast["failover_reason"].str.contains("unknown members: lightgbm").all()
+
+
+@pytest.mark.slow
+def test_an_exported_region_with_a_further_member_is_served_where_nothing_is_configured(
+    three: World, configure: pytest.MonkeyPatch, tmp_path: Path
+):
+    """As MLflow's server reads it: from the folder alone, with code that lies in it."""
+    export_region(REGION, three.lake, three.registry, tmp_path / "model")
+    batch = three.rows("forecasts", KEY)
+    use(configure, {})
+    features = three.rows("demand_features", KEY)
+
+    served = _load_pyfunc(str(tmp_path / "model" / "data"))
+    made = served.predict(features)
+
+    assert (tmp_path / "model" / "code" / "lightgbm_member.py").exists()
+    keys = ["unique_id", "h"]
+    told = features[keys].join(made).merge(batch, on=keys, suffixes=("", "_batch"))
+    told = told[told["served_by"] == "champion"]
+    assert told["other_members"].str.contains("lightgbm").any()
+    np.testing.assert_allclose(told["y_hat"], told["y_hat_batch"], rtol=1e-6)
 
 
 def test_a_built_in_member_can_be_left_out(featured: World, configure: pytest.MonkeyPatch):
