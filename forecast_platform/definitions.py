@@ -100,6 +100,7 @@ def build_resources(
             tracking_uri=settings.registry,
             artifacts_uri=settings.registry_artifacts,
             copies_folder=str(settings.model_copies),
+            keep_days=settings.keep_models_days,
         ),
         "lifecycle": build_lifecycle(settings),
         "model_settings": ModelSettings(

@@ -92,6 +92,12 @@ class Settings(BaseSettings):
         description="How long old versions of tables can be read; maintenance removes what is "
         "older [days].",
     )
+    keep_models_days: int = Field(
+        default=730,
+        ge=1,
+        description="How long registered models that nothing refers to are kept, at least "
+        "audit_days; maintenance deletes older ones [days].",
+    )
     sources_file: Path | None = Field(
         default=None, description="YAML that maps delivered files to contracts; default packaged."
     )

@@ -1,7 +1,8 @@
-"""The job that cares for the lake, and when it runs.
+"""The job that cares for lake and registry, and when it runs.
 
-What is done to a table is in `forecast_platform.resources.maintenance`. It is a job of one op and
-no asset: it makes no table, and has no region and week. See
+What is done to a table is in `forecast_platform.resources.maintenance`, to registered models in
+`forecast_platform.resources.retention`. The ops are no assets: they make no table, and have no
+region and week. See
 https://docs.dagster.io/guides/build/ops.
 """
 
@@ -15,6 +16,8 @@ from pydantic import Field
 
 from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.maintenance import TableCare, maintain
+from forecast_platform.resources.registry import ModelRegistry
+from forecast_platform.resources.retention import retain
 
 SUNDAY_NIGHT: Final = "0 3 * * 0"
 """Far from Monday's forecasts [UTC]."""
@@ -61,18 +64,48 @@ def _metadata(done: Sequence[TableCare]) -> dict[str, Any]:
     return {**totals, "tables": dg.MetadataValue.md(table.to_markdown(index=False))}
 
 
+@dg.op(
+    name="retain_models",
+    ins={"after": dg.In(dg.Nothing)},
+    description=(
+        "Delete registered models that are older than the period, bear no alias, and made no "
+        "forecast that the lake still holds."
+    ),
+)
+def retain_models(
+    context: dg.OpExecutionContext, lake: Lake, registry: ModelRegistry, config: MaintenanceConfig
+) -> dg.Output[None]:
+    """Delete old models, once the lake has let go of the rows that no audit needs."""
+    done = retain(registry, lake, now=datetime.now(UTC), dry_run=config.dry_run)
+    for one in done.deleted:
+        verb = "would delete" if config.dry_run else "deleted"
+        context.log.info("%s version %s of %s", verb, one.version, one.name)
+    return dg.Output(
+        None,
+        metadata={
+            "n_versions": done.n_versions,
+            "deleted_versions": len(done.deleted),
+            "deleted_runs": len(done.deleted_runs),
+            "kept_for_forecasts": done.n_referred,
+        },
+    )
+
+
 @dg.job(
     name="lake_maintenance",
-    description="Care for the lake: compact, checkpoint, and remove what no audit needs.",
+    description=(
+        "Care for the lake and the registry: compact, checkpoint, and remove what no audit needs, "
+        "also of models."
+    ),
     tags={"dagster/max_runtime": str(MAX_RUN_SECONDS)},
 )
 def lake_maintenance() -> None:
-    """Run the one op."""
-    maintain_lake()
+    """Care for the lake first: models that only its removed files referred to can go then."""
+    retain_models(after=maintain_lake())
 
 
 def build_maintenance_schedule(*, running: bool) -> dg.ScheduleDefinition:
-    """Build the schedule that cares for the lake in the night to Sunday.
+    """Build the schedule that cares for lake and registry in the night to Sunday.
 
     Parameters
     ----------
@@ -84,7 +117,7 @@ def build_maintenance_schedule(*, running: bool) -> dg.ScheduleDefinition:
         job=lake_maintenance,
         cron_schedule=SUNDAY_NIGHT,
         execution_timezone="UTC",
-        description="Care for the lake on Sunday 03:00.",
+        description="Care for the lake and the registry on Sunday 03:00.",
         default_status=(
             dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
         ),

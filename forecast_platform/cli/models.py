@@ -284,11 +284,14 @@ def serve(
 def retention(
     *,
     keep_days: Annotated[
-        int,
+        int | None,
         typer.Option(
-            "--keep-days", min=1, help="Younger versions stay; at least the audit period."
+            "--keep-days",
+            min=1,
+            help="Younger versions stay; at least the audit period. By default "
+            "FORECAST_PLATFORM_KEEP_MODELS_DAYS.",
         ),
-    ] = 730,
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be deleted, delete nothing.")
     ] = False,
@@ -296,7 +299,8 @@ def retention(
     """Delete old versions and runs, never one that a kept forecast refers to.
 
     Kept are also those with an alias, and all that any version of forecasts or promotion refers to
-    that the lake can still be read at. What is stopped halfway is finished by the next call.
+    that the lake can still be read at. What is stopped halfway is finished by the next call. The
+    schedule [bold]lake_maintenance_schedule[/] does the same every week.
 
     [bold]Example[/]
 

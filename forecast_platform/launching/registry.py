@@ -13,4 +13,5 @@ def open_registry(settings: Settings) -> ModelRegistry:
         tracking_uri=settings.registry,
         artifacts_uri=settings.registry_artifacts,
         copies_folder=str(settings.model_copies),
+        keep_days=settings.keep_models_days,
     )

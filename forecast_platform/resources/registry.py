@@ -202,6 +202,12 @@ class ModelRegistry(dg.ConfigurableResource):
         default="",
         description="Folder of local copies of the models that served last; empty keeps none.",
     )
+    keep_days: int = Field(
+        default=730,
+        ge=1,
+        description="How long versions that nothing refers to are kept, where somebody asks for "
+        "old ones to be deleted [days].",
+    )
 
     def log_region_week(
         self,

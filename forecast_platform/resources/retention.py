@@ -53,7 +53,7 @@ def retain(
     lake: Lake,
     *,
     now: datetime,
-    keep_days: int,
+    keep_days: int | None = None,
     dry_run: bool = False,
 ) -> Retention:
     """Delete versions that are older than a period, bear no alias, and made no kept forecast.
@@ -68,8 +68,8 @@ def retain(
         Its forecasts and promotions say what is kept.
     now : datetime.datetime
         End of the period, with a time zone.
-    keep_days : int
-        The period [days]; at least that of the lake's audit is taken.
+    keep_days : int, optional
+        The period [days], by default the registry's; at least that of the lake's audit is taken.
     dry_run : bool, default=False
         Say what would be deleted, and delete nothing.
 
@@ -78,7 +78,7 @@ def retain(
     RegistryUnavailable
         If the registry cannot be reached.
     """
-    before = now - timedelta(days=max(keep_days, lake.audit_days))
+    before = now - timedelta(days=max(keep_days or registry.keep_days, lake.audit_days))
     names = [name for name in registry.names() if name.startswith(OURS)]
     versions = [one for name in names for one in registry.versions(name)]
     old = [one for one in versions if one.created < before and not one.aliases]
