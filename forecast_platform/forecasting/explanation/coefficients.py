@@ -145,8 +145,10 @@ def _of_lasso(lasso: LassoForecaster, rows: pd.DataFrame) -> _Linear:
 
 def _numeric(linear: _Linear) -> list[dict[str, Any]]:
     return [
-        _effect(str(name), float(slope), float(linear.scales[name]))
-        for name, slope in linear.slopes.items()
+        _effect(str(name), float(slope), float(scale))
+        for name, slope, scale in zip(
+            linear.slopes.index, linear.slopes, linear.scales[linear.slopes.index], strict=True
+        )
         if slope
     ]
 
@@ -171,7 +173,10 @@ def _events(linear: _Linear) -> list[dict[str, Any]]:
     """Lifts of events, against the constant of a week without one."""
     lifts = []
     for column, when in EVENT_COLUMNS.items():
-        of = {level: effect for (one, level), effect in linear.constants.items() if one == column}
+        index = linear.constants.index
+        columns, levels = index.get_level_values(0), index.get_level_values(1)
+        own = columns == column
+        of = dict(zip(levels[own], linear.constants[own], strict=True))
         for level, effect in of.items():
             value = float(np.expm1(effect - of.get(NO_EVENT, 0.0)))
             if level != NO_EVENT and value:
