@@ -1,5 +1,6 @@
 """The commands, put together. What each does is in its own module."""
 
+import inspect
 from importlib.metadata import version
 from typing import Annotated
 
@@ -74,6 +75,23 @@ app.add_typer(experiments.app, name="experiments")
 app.add_typer(alerts.app, name="alerts")
 app.command()(dev)
 app.command()(docs)
+
+
+def flow_help(commands: typer.Typer) -> None:
+    """Let the paragraphs of each command's docstring flow to the width of the terminal.
+
+    Typer joins only the lines of the first paragraph; those of the others would break both where
+    the docstring breaks and where the terminal ends.
+    """
+    for command in commands.registered_commands:
+        text = inspect.cleandoc(command.help or inspect.getdoc(command.callback) or "")
+        command.help = "\n\n".join(part.replace("\n", " ") for part in text.split("\n\n"))
+    for group in commands.registered_groups:
+        if group.typer_instance is not None:
+            flow_help(group.typer_instance)
+
+
+flow_help(app)
 
 
 def run_app() -> None:

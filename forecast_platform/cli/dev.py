@@ -12,6 +12,14 @@ from forecast_platform.cli.console import err, is_interactive, plain_errors
 LOOPBACK = "127.0.0.1"
 """The UI has no login: nobody but this machine may reach it."""
 
+OF_NO_USE = (
+    "Function `dev_command` is superseded",
+    "Parameter `backfill_policy` of function `asset` is currently in beta",
+    "Specifying a partitions_def on an AssetCheckSpec is currently in preview",
+)
+"""Beginnings of Dagster's warnings about its own interfaces: nobody who looks at the UI can act on
+them, and there is one for each asset and check."""
+
 
 def dev(
     *,
@@ -31,6 +39,18 @@ def dev(
         err.print(f"Dagster's UI: http://{LOOPBACK}:{port}   (records in {home}; Ctrl-C ends it)")
     dagster = str(Path(sys.executable).with_name("dagster"))
     where = ["-m", "forecast_platform.definitions", "-h", LOOPBACK, "-p", str(port)]
-    variables = {"DAGSTER_HOME": str(home), "DAGSTER_DISABLE_TELEMETRY": "1"}
-    environment = os.environ | variables  # noqa: TID251 - handed on whole to Dagster
+    environment = dict(os.environ)  # noqa: TID251 - handed on whole to Dagster
+    environment |= {"DAGSTER_HOME": str(home), "DAGSTER_DISABLE_TELEMETRY": "1"}
+    environment["PYTHONWARNINGS"] = quietened(environment.get("PYTHONWARNINGS", ""))
     os.execve(dagster, [dagster, "dev", *where], environment)  # noqa: S606 - fixed command
+
+
+def quietened(filters: str) -> str:
+    """Ignore what is of no use, and keep the filters of the one who calls: the last one decides.
+
+    Examples
+    --------
+    >>> quietened("error").endswith(",error")
+    True
+    """
+    return ",".join([*(f"ignore:{beginning}" for beginning in OF_NO_USE), *filter(None, [filters])])

@@ -91,11 +91,13 @@ def _find_before(lake: "Lake", found: "Found") -> "tuple[Found | None, str]":
 
 
 def _print(result: "Explanation") -> None:
+    import pandas as pd
+
     row = result.found.row
     title = f"{result.found.id.unique_id}, week of {row['ds']:%Y-%m-%d}, {row['h']} ahead of "
     title += f"{row['week']:%Y-%m-%d}, by {str(row['served_by']).replace('_', ' ')}"
     out.print(title, highlight=False, soft_wrap=True, markup=False)
-    if row["failover_reason"]:
+    if pd.notna(row["failover_reason"]):
         out.print(f"failover: {row['failover_reason']}", highlight=False, soft_wrap=True)
     _print_sum(result.parts, "forecast", float(row["y_hat"]))
     if result.before is None:

@@ -177,6 +177,7 @@ def test_the_command_prints_a_sum_and_the_reasons(featured: World, monkeypatch: 
     was = float(json.loads(plain.stdout)["before"]["y_hat"])
     assert f"a difference of {one['y_hat'] - was:+,.2f}" in shown.stdout
     assert f"{one['y_hat']:,.2f}" in shown.stdout
+    assert "failover" not in shown.stdout  # the champion served: nobody stood in
     told = json.loads(plain.stdout)
     assert sum(told["parts"].values()) == pytest.approx(one["y_hat"])
     assert sum(told["reasons"].values()) == pytest.approx(one["y_hat"] - was)

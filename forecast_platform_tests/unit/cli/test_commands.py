@@ -1,6 +1,8 @@
 """What the commands say to a person, without running any asset."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from forecast_platform.cli.app import app
+from forecast_platform.cli.dev import OF_NO_USE, quietened
 from forecast_platform.cli.forecast import without_formulas
 
 COMMANDS = [
@@ -47,6 +50,32 @@ def test_every_command_explains_itself(command: list[str]) -> None:
 
     assert result.exit_code == 0
     assert "Usage:" in result.output
+
+
+def test_paragraphs_of_help_flow_to_the_width_of_the_terminal() -> None:
+    lines = [line.strip() for line in call("models", "rollback", "--help").output.splitlines()]
+
+    [paragraph] = [line for line in lines if line.startswith("The withdrawn version")]
+    assert "a better one of a later week can take its place" in paragraph
+
+
+def test_the_ui_starts_without_dagsters_warnings_about_itself() -> None:
+    made = [
+        "import warnings",
+        *(f"warnings.warn({beginning + ' and so on'!r}, stacklevel=1)" for beginning in OF_NO_USE),
+        "warnings.warn('the disk is full', stacklevel=1)",
+    ]
+
+    told = subprocess.run(
+        [sys.executable, "-c", "\n".join(made)],
+        env={"PYTHONWARNINGS": quietened("")},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+
+    assert told.count("Warning") == 1
+    assert "the disk is full" in told
 
 
 def test_the_first_help_names_the_exit_codes() -> None:
