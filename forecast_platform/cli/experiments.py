@@ -291,13 +291,16 @@ def _interval(known: dict[str, Any]) -> str:
 
 
 def _print_list(found: "Sequence[Experiment]") -> None:
-    table = compact_table(["region", "experiment", "state", "A", "B", "segments", "who, why"], [])
+    table = compact_table(["experiment", "state", "weeks"], [])
+    for name in ("A", "B", "segments", "who, why"):
+        table.add_column(name, overflow="fold")
     for one in found:
-        last = "" if one.last_week is None else f" to {one.last_week:%Y-%m-%d}"
+        last = "" if one.last_week is None else f"{one.last_week:%Y-%m-%d}"
+        promoted = f", {one.promoted} promoted" if one.promoted else ""
         table.add_row(
-            one.region,
-            one.name,
-            f"{one.state.value} {one.first_week:%Y-%m-%d}{last}",
+            f"{one.region}/{one.name}",
+            f"{one.state.value}{promoted}",
+            f"{one.first_week:%Y-%m-%d}..{last}",
             one.a.label,
             one.b.label,
             ", ".join(one.segments),

@@ -356,7 +356,10 @@ class _Reproducer:
         rows = features[features[SEGMENT] == self.result.found.row[SEGMENT]]
         forecast = np.clip(load_model(files, member_families()).predict(rows), 0, None)
         made = with_ids(self.key, rows.assign(**{Y_HAT: forecast}))
-        self._compare_rows("forecast of the model trained again", made, (Y_HAT,))
+        recorded, version = self.result.found.rows, self.result.found.row["model_version"]
+        by_it = recorded.loc[recorded["model_version"] == version, "forecast_id"]
+        own = made[made["forecast_id"].isin(by_it)]  # an experiment's other arm has another model
+        self._compare_rows("forecast of the model trained again", own, (Y_HAT,))
 
 
 def _same_cell(made: Any, recorded: Any) -> bool:

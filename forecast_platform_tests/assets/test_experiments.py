@@ -13,6 +13,11 @@ from forecast_platform.automation.experiments import start_experiment, stop_expe
 from forecast_platform.checks.contracts import monitoring_contract_checks
 from forecast_platform.errors import ExperimentRefused, RegistryUnavailable
 from forecast_platform.forecasting.models.files import load_model
+from forecast_platform.lineage.commits import Commits
+from forecast_platform.lineage.depth import Depth
+from forecast_platform.lineage.forecast import find_forecast
+from forecast_platform.lineage.reproduce import reproduce
+from forecast_platform.lineage.trace import trace
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.experiments import control
 from forecast_platform.resources.experiments.book import experiments_of, history_of, record
@@ -495,3 +500,24 @@ def test_an_experiment_goes_on_when_its_winner_cannot_be_promoted(world: World):
 
     [running] = experiments_of(Snapshot(world.lake), REGION)
     assert running.state is State.RUNNING
+
+
+# ---- lineage
+
+
+def test_a_forecast_of_an_arm_is_traced_to_its_model_and_made_again(world: World):
+    other = 1 if champion_version(world) == 2 else 2
+    begun(world, b=f"{SEGMENT}={other}", design=Design.INTERLEAVED)
+    rows = rows_of(world)
+    commits = Commits(world.lake)
+
+    for arm, version in (("A", champion_version(world)), ("B", other)):
+        text = str(rows.loc[rows["arm"] == arm, "forecast_id"].iloc[0])
+        found = find_forecast(world.lake, commits, text)
+        told = trace(found, world.lake, commits, world.registry).described()
+        again = reproduce(found, world.lake, commits, world.registry, depth=Depth.FEATURES)
+
+        assert told["problems"] == []
+        assert told["forecast"]["arm"] == arm
+        assert told["model"]["champion_version"] == version
+        assert again.is_same, [step for step in again.steps if not step.is_same]

@@ -134,7 +134,7 @@ def test_a_forecast_is_found_as_it_stood_at_a_time(forecast: World) -> None:
 
     assert found(forecast)[0].row["served_by"] == "historical_average"
     as_it_stood = found(forecast, as_of=then)[0]
-    assert as_it_stood.row == first.row
+    pd.testing.assert_series_equal(pd.Series(as_it_stood.row), pd.Series(first.row))
     assert as_it_stood.commit == first.commit
 
 
