@@ -161,7 +161,8 @@ def _display(total: int) -> "Iterator[Callable[[Progress], None]]":
                 if run_id in lines:
                     bars.remove_task(lines.pop(run_id))
                 if not is_interactive():
-                    err.print(f"  finished {progress.box.label}", highlight=False)
+                    end = "failed" if progress.has_failed else "finished"
+                    err.print(f"  {end} {progress.box.label}", highlight=False)
                 return
             if run_id not in lines:
                 lines[run_id] = bars.add_task("", total=None)
@@ -202,7 +203,8 @@ def _print_warnings(problems: "Sequence[Problem]") -> None:
 def _print_failure(outcome: "Outcome") -> None:
     err.print(f"[bold red]failed[/] {outcome.box.label}", highlight=False, soft_wrap=True)
     for problem in outcome.failures:
-        err.print(f"    {problem.where}: {problem.message}", markup=False, soft_wrap=True)
+        message = problem.message.replace("\n", "\n      ")
+        err.print(f"    {problem.where}: {message}", markup=False, soft_wrap=True)
     err.print(f"    then: {command_for(outcome.box)}", markup=False, soft_wrap=True)
 
 

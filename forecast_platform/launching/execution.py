@@ -4,7 +4,7 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
@@ -51,6 +51,10 @@ class Outcome:
     def warnings(self) -> list[Problem]:
         """Checks that did not pass."""
         return [p for p in self.problems if p.is_check]
+
+
+_OWN_WORDS: Final = ("forecast_platform.errors.", "dagster._core.definitions.events.Failure: ")
+"""What Dagster puts before a message that was written for a person."""
 
 
 def broken_off(box: Box, reason: str) -> Outcome:
@@ -138,4 +142,6 @@ def _innermost(error: object) -> str:
     while (cause := getattr(error, "cause", None)) is not None:
         error = cause
     message = str(getattr(error, "message", error)).strip()
-    return message.removeprefix("forecast_platform.errors.")
+    for prefix in _OWN_WORDS:
+        message = message.removeprefix(prefix)
+    return message

@@ -34,6 +34,7 @@ class Progress:
     step: str
     steps_done: int
     is_finished: bool = False
+    has_failed: bool = False
 
 
 def launch(
@@ -121,9 +122,9 @@ class _Watch:
             self._follow(run.run_id)
             if run.is_finished:
                 box = self._open.pop(run.run_id)
-                self._on_progress(
-                    Progress(box, "", self._done.get(box.run_id, 0), is_finished=True)
-                )
+                done = self._done.get(box.run_id, 0)
+                failed = not run.is_success
+                self._on_progress(Progress(box, "", done, is_finished=True, has_failed=failed))
 
     def _follow(self, run_id: str) -> None:
         page = self._instance.get_records_for_run(

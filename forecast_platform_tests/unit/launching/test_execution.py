@@ -13,10 +13,11 @@ from forecast_platform.errors import BadFile, HistoryTooShort
 from forecast_platform.launching.boxes import plan
 from forecast_platform.launching.execution import Outcome, execute_chain
 from forecast_platform.launching.instance import add_regions, open_instance, prepare_home
+from forecast_platform.launching.workers import Progress, _Watch
 from forecast_platform.partitions import backfill_policy, region_weeks, region_weeks_of
 from forecast_platform.settings import Settings
 
-ORDER = ["west", "north", "east"]
+ORDER = ["west", "north", "east", "south"]
 WEEKS = list(pd.date_range("2024-01-01", periods=2, freq="W-MON"))
 
 
@@ -24,6 +25,8 @@ WEEKS = list(pd.date_range("2024-01-01", periods=2, freq="W-MON"))
 def raw_shipments(context: dg.AssetExecutionContext) -> None:
     if any(key.region == "north" for key in region_weeks_of(context)):
         raise BadFile("shipments.csv, row 7: units_shipped is 'many'")
+    if any(key.region == "south" for key in region_weeks_of(context)):
+        raise dg.Failure("no file was delivered", allow_retries=False)
 
 
 @dg.asset(
@@ -84,6 +87,26 @@ def test_a_failure_names_the_asset_and_its_first_cause(dagster_home: str) -> Non
     (problem,) = ended["north 2024-01-01..2024-01-08"].failures
     assert problem.where == "raw_shipments"
     assert problem.message == "BadFile: shipments.csv, row 7: units_shipped is 'many'"
+
+
+def test_a_failure_that_says_what_is_wrong_is_told_in_its_own_words(dagster_home: str) -> None:
+    ended = run(dagster_home, ["south"], ["raw"])
+
+    (problem,) = ended["south 2024-01-01..2024-01-08"].failures
+    assert problem.message == "no file was delivered"
+
+
+def test_progress_tells_a_run_that_failed_from_one_that_finished(dagster_home: str) -> None:
+    chains = plan(ORDER, ["north", "west"], WEEKS, ["raw"], chains=2)
+    for chain in chains:
+        execute_chain(chain, dagster_home)
+    seen: list[Progress] = []
+
+    with dg.DagsterInstance.from_config(dagster_home) as instance:
+        _Watch(instance, [box for chain in chains for box in chain], seen.append).look()
+
+    ended = {one.box.regions: one.has_failed for one in seen if one.is_finished}
+    assert ended == {("north",): True, ("west",): False}
 
 
 def test_a_failed_week_does_not_stop_the_other_weeks(dagster_home: str) -> None:
