@@ -356,9 +356,13 @@ def _decide(
         done = decide(order, _lake(), open_registry(get_settings()))
     for row in done.to_dict("records"):
         champion = _version(row["champion_version"])
-        serves = "the historical average" if champion == "-" else f"version {champion}"
+        serves = "the historical average" if champion == "-" else champion
         told = f"{row['verdict'].replace('_', ' ')}; {serves} serves from {_day(row['week'])} on"
         out.print(f"{row['model_name']}: {told}", highlight=False)
+    if verb != "reject":
+        week = _day(done["week"].max())
+        again = f"forecast-platform run --region {region} --week {week} --select forecasting"
+        err.print(f"Forecasts that are there stay; make them again: {again}", soft_wrap=True)
 
 
 def _lake() -> "Lake":

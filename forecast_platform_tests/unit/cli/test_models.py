@@ -78,7 +78,9 @@ def test_a_waiting_challenger_is_listed_approved_and_rolled_back(registry: InMem
 
     approved = run(app, ["models", "approve", REGION, "--who", "ada", "--why", "agreed"])
     assert approved.exit_code == 0, approved.output
-    assert f"{NAME}: approved; version v2 serves from 2024-03-11 on" in approved.stdout
+    assert f"{NAME}: approved; v2 serves from 2024-03-11 on" in approved.stdout
+    again = f"run --region {REGION} --week 2024-03-11 --select forecasting"
+    assert again in approved.stderr
     assert registry.champion(NAME).version == 2
     assert "approved by ada: agreed" in run(app, ["models", "show", REGION]).stdout
 
