@@ -193,7 +193,9 @@ def _read(
         if values:
             rows = rows[rows[column].isin(values)]
     if rows.empty:
-        stop("no row in quarantine fits", ExitCode.FAILED)
+        narrowed = source or region or week or code
+        told = "no row in quarantine fits" if narrowed else "no row is in quarantine"
+        stop(told, ExitCode.FAILED)
     return _with_ids(rows).sort_values(
         ["week", "region", "source", "file", "row_number"],
         ascending=[False, True, True, True, True],

@@ -43,7 +43,7 @@ class Experiments(pa.DataFrameModel):
     design: Series[str] = pa.Field(
         isin=[str(one) for one in Design], description="Which rows an arm serves"
     )
-    segments: Series[str] = pa.Field(description="JSON list of <format>_<velocity>")
+    segments: Series[str] = pa.Field(description="JSON list of `<format>_<velocity>`")
     arm_a: Series[str] = pa.Field(description="JSON: whom A follows, or its version by segment")
     arm_b: Series[str] = pa.Field(description="JSON: whom B follows, or its version by segment")
     metric: Series[str] = pa.Field(isin=METRICS, description="Error that is compared")

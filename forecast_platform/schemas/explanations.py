@@ -22,7 +22,7 @@ class ModelExplanations(pa.DataFrameModel):
 
     region: Series[str] = pa.Field(description="Sales region")
     week: Series[pd.Timestamp] = pa.Field(description="Cutoff of the models")
-    segment: Series[str] = pa.Field(description="<format>_<velocity>")
+    segment: Series[str] = pa.Field(description="`<format>_<velocity>`")
     format: Series[str] = pa.Field(isin=FORMATS, description="Format of the stores")
     velocity: Series[str] = pa.Field(isin=VELOCITIES, description="Velocity of the products")
     model: Series[str] = pa.Field(description="Member, or ensemble")
@@ -31,7 +31,7 @@ class ModelExplanations(pa.DataFrameModel):
     )
     kind: Series[str] = pa.Field(isin=KINDS, description="What `value` is")
     feature: Series[str] = pa.Field(
-        description="Feature, event=<name>, or the group of an importance"
+        description="Feature, `event=<name>`, or the group of an importance"
     )
     feature_group: Series[str] = pa.Field(description="Group of the feature")
     value: Series[float] = pa.Field(nullable=True, description="Size of the effect, in `unit`")
@@ -54,7 +54,7 @@ class ForecastContributions(pa.DataFrameModel):
     unique_id: Series[str] = pa.Field(description="Series, `<store_id>/<product_id>`")
     ds: Series[pd.Timestamp] = pa.Field(description="Monday of the week that is forecast")
     h: Series[int] = pa.Field(ge=1, description="Weeks ahead of `week` [weeks]")
-    segment: Series[str] = pa.Field(description="<format>_<velocity>")
+    segment: Series[str] = pa.Field(description="`<format>_<velocity>`")
     served_by: Series[str] = pa.Field(description="champion, or the historical average")
     y_hat: Series[float] = pa.Field(ge=0, description="The forecast [units]")
     base: Series[float] = pa.Field(

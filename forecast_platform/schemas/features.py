@@ -26,7 +26,7 @@ class _Described(pa.DataFrameModel):
     velocity: Series[str] = pa.Field(
         isin=VELOCITIES, description="Velocity of the product as known at the cutoff"
     )
-    segment: Series[str] = pa.Field(description="<format>_<velocity>")
+    segment: Series[str] = pa.Field(description="`<format>_<velocity>`")
     category: Series[str] = pa.Field(description="Category of the product")
     brand: Series[str] = pa.Field(description="Brand of the product")
     event: Series[str] = pa.Field(description="Event of the week `ds`, or none")

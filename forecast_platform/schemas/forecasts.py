@@ -39,7 +39,7 @@ class Forecasts(pa.DataFrameModel):
     product_id: Series[str] = pa.Field(description="Product")
     format: Series[str] = pa.Field(isin=FORMATS, description="Format of the store")
     velocity: Series[str] = pa.Field(isin=VELOCITIES, description="Velocity of the product")
-    segment: Series[str] = pa.Field(description="<format>_<velocity>")
+    segment: Series[str] = pa.Field(description="`<format>_<velocity>`")
     ds: Series[pd.Timestamp] = pa.Field(description="Monday of the week that is forecast")
     h: Series[int] = pa.Field(ge=1, description="Weeks ahead of `week` [weeks]")
     y_hat: Series[float] = pa.Field(ge=0, description="Forecast demand, net of returns [units]")

@@ -31,7 +31,7 @@ class PromotionLog(pa.DataFrameModel):
 
     region: Series[str] = pa.Field(description="Sales region")
     week: Series[pd.Timestamp] = pa.Field(description="Monday from which the verdict holds")
-    segment: Series[str] = pa.Field(description="<format>_<velocity>")
+    segment: Series[str] = pa.Field(description="`<format>_<velocity>`")
     model_name: Series[str] = pa.Field(
         str_startswith="demand-", description="Name in the model registry"
     )
@@ -70,7 +70,7 @@ class FailoverState(pa.DataFrameModel):
 
     region: Series[str] = pa.Field(description="Sales region")
     week: Series[pd.Timestamp] = pa.Field(description="Monday; the week that was scored")
-    segment: Series[str] = pa.Field(description="<format>_<velocity>")
+    segment: Series[str] = pa.Field(description="`<format>_<velocity>`")
     state: Series[str] = pa.Field(isin=list(ServingState), description="Who served")
     reason: Series[str] = pa.Field(
         nullable=True, description="Why not the champion, or why from its local copy"

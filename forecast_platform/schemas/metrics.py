@@ -24,7 +24,7 @@ class HoldoutForecasts(pa.DataFrameModel):
     h: Series[int] = pa.Field(ge=1, description="Weeks ahead of `origin` [weeks]")
     format: Series[str] = pa.Field(isin=FORMATS, description="Format of the store")
     velocity: Series[str] = pa.Field(isin=VELOCITIES, description="Velocity of the product")
-    segment: Series[str] = pa.Field(description="<format>_<velocity>")
+    segment: Series[str] = pa.Field(description="`<format>_<velocity>`")
     y: Series[float] = pa.Field(ge=0, description="Actual demand, net of returns [units]")
     lasso: Series[float] = pa.Field(
         ge=0, nullable=True, description="Forecast of the LASSO member [units]"
@@ -60,7 +60,7 @@ class ValidationMetrics(pa.DataFrameModel):
     region: Series[str] = pa.Field(description="Sales region")
     week: Series[pd.Timestamp] = pa.Field(description="Cutoff of the models that were validated")
     segment: Series[str] = pa.Field(
-        description="<format>_<velocity>; a format; or all: which rows were scored"
+        description="`<format>_<velocity>`; a format; or all: which rows were scored"
     )
     format: Series[str] = pa.Field(isin=FORMATS, nullable=True, description="Format of the stores")
     velocity: Series[str] = pa.Field(

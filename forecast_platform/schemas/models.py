@@ -71,7 +71,7 @@ class TrainedEnsembles(pa.DataFrameModel):
     region: Series[str] = pa.Field(description="Sales region")
     week: Series[pd.Timestamp] = pa.Field(description="Monday; the models know demand up to it")
     segment: Series[str] = pa.Field(
-        description="<format>_<velocity> of an ensemble, the format of a baseline"
+        description="`<format>_<velocity>` of an ensemble, the format of a baseline"
     )
     format: Series[str] = pa.Field(isin=FORMATS, description="Format of the stores")
     velocity: Series[str] = pa.Field(
@@ -139,7 +139,7 @@ class Promotion(pa.DataFrameModel):
     region: Series[str] = pa.Field(description="Sales region")
     week: Series[pd.Timestamp] = pa.Field(description="Monday from which the verdict holds")
     segment: Series[str] = pa.Field(
-        description="<format>_<velocity> of an ensemble, the format of a baseline"
+        description="`<format>_<velocity>` of an ensemble, the format of a baseline"
     )
     format: Series[str] = pa.Field(isin=FORMATS, description="Format of the stores")
     velocity: Series[str] = pa.Field(

@@ -34,7 +34,7 @@ class ForecastAccuracy(pa.DataFrameModel):
     ds: Series[pd.Timestamp] = pa.Field(
         description="Week that was forecast: `week`, or an earlier one that was corrected in it"
     )
-    segment: Series[str] = pa.Field(description="<format>_<velocity>, or all")
+    segment: Series[str] = pa.Field(description="`<format>_<velocity>`, or all")
     h: Series[int] = pa.Field(ge=0, description="Weeks ahead; 0 is all of them [weeks]")
     n_rows: Series[int] = pa.Field(ge=1, description="Forecasts scored")
     n_positive: Series[int] = pa.Field(ge=0, description="Forecasts with demand above 0")
@@ -125,7 +125,7 @@ class ModelHealth(pa.DataFrameModel):
 
     region: Series[str] = pa.Field(description="Sales region")
     week: Series[pd.Timestamp] = pa.Field(description="Monday; as known at its close")
-    segment: Series[str] = pa.Field(isin=SEGMENTS, description="<format>_<velocity>")
+    segment: Series[str] = pa.Field(isin=SEGMENTS, description="`<format>_<velocity>`")
     status: Series[str] = pa.Field(
         isin=[one.value for one in Health],
         description="ok; ageing from 45 days; stale above 60 days; or no_forecast",

@@ -3,6 +3,7 @@
 After a wanted change: python forecast_platform_tests/architecture/test_definitions.py
 """
 
+import re
 from pathlib import Path
 
 import dagster as dg
@@ -103,6 +104,8 @@ def test_asset_has_a_column_schema_with_a_description_for_each_column(asset):
     columns = asset.metadata["dagster/column_schema"].columns
 
     assert [column.name for column in columns if not column.description] == []
+    bare = [c.name for c in columns if "<" in re.sub(r"`[^`]*`", "", c.description)]
+    assert bare == []  # outside of backticks the UI drops a placeholder, as a tag of HTML
     assert {"region", "week"} <= {column.name for column in columns}
 
 
