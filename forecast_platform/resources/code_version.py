@@ -68,9 +68,21 @@ def digest_of(files: Iterable[tuple[str, Path]]) -> str:
     """Digest what named Python files do, in order of their names."""
     found = sha256()
     for name, path in sorted(files):
-        tree = ast.parse(path.read_bytes(), filename=str(path))
+        tree = _parsed(path)
         found.update(f"{name}\n{''.join(_written(tree))}\n".encode())
     return found.hexdigest()
+
+
+def _parsed(path: Path) -> ast.Module:
+    """Parse a file; CPython 3.11 may lose count of its depth when memory is collected meanwhile.
+
+    It then raises ``SystemError: AST constructor recursion depth mismatch``, once.
+    """
+    text = path.read_bytes()
+    try:
+        return ast.parse(text, filename=str(path))
+    except SystemError:
+        return ast.parse(text, filename=str(path))
 
 
 def _files_of_the_package() -> Iterator[tuple[str, Path]]:

@@ -17,6 +17,7 @@ from forecast_platform.resources.landing import Landing
 from forecast_platform_tests.assets.conftest import MODEL_ASSETS, REGION, WEEKS, World
 
 KEY = RegionWeek(REGION, WEEKS[-1])
+MADE_HERE = {one.key.to_user_string() for one in (demand_features, *MODEL_ASSETS)}
 
 
 def evaluate(world: World, checks, *keys: RegionWeek, assets=()):
@@ -57,9 +58,15 @@ def rewrite(world: World, table: str, rows: pd.DataFrame) -> None:
     world.lake.write(table, rows, [KEY], run_id="test", allow_empty=True)
 
 
+def table_of(check: dg.AssetChecksDefinition) -> str:
+    [key] = check.check_keys
+    return key.asset_key.to_user_string()
+
+
 def test_good_tables_pass_their_contracts(forecast: World):
     for check in contract_checks:
-        assert evaluate(forecast, [check])["satisfies_schema"].passed
+        if table_of(check) in MADE_HERE:
+            assert evaluate(forecast, [check])["satisfies_schema"].passed
 
 
 def test_a_good_region_week_is_complete_and_fresh(forecast: World):
@@ -198,7 +205,8 @@ def test_negative_and_missing_forecasts_break_the_contract(forecast: World):
     rows.loc[0, "y_hat"] = -1.0
     rewrite(forecast, "forecasts", rows)
 
-    found = evaluate(forecast, [contract_checks[-1]])["satisfies_schema"]
+    [contract] = [one for one in contract_checks if table_of(one) == "forecasts"]
+    found = evaluate(forecast, [contract])["satisfies_schema"]
 
     assert not found.passed
     assert found.blocking
