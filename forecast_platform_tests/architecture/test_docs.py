@@ -58,7 +58,7 @@ def test_every_command_that_a_page_shows_exists_with_its_options() -> None:
     assert {one: wrong_with(one[1]) for one in told if wrong_with(one[1])} == {}
 
 
-@pytest.mark.parametrize("told", ["modles list", "models lst north", "run --regoin north"])
+@pytest.mark.parametrize("told", ["modelz list", "models lst north", "run --regoin north"])
 def test_a_command_that_does_not_exist_is_seen(told: str) -> None:
     assert wrong_with(told)
 

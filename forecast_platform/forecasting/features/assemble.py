@@ -262,14 +262,13 @@ class _Cutoff:
         """Return the numeric columns h weeks ahead, and the codes of the three events."""
         lifts = lifts_at(h, self._plan, self._panel, self._learnt)
         numbers: dict[str, Floats | float] = {}
-        numbers["expected_promo"] = self._fixed["clean_level"] + lifts["lift_own"]
+        expected = self._fixed["clean_level"] + lifts["lift_own"]
+        numbers["expected_promo"] = expected
         numbers |= lifts | similar_weeks_at(h, self._similar, lifts)
-        numbers |= plan_at(h, self._plan, self._panel, self._learnt)
-        numbers |= competition_at(h, self._plan, self._shelf, alive)
-        log_price = numbers["log_price"]
-        numbers |= relative_prices_at(log_price, self._shelf, alive)
-        prior = numbers["expected_promo"]
-        numbers |= self._past_prices.like(h, self._plan, log_price, prior)
+        planned = plan_at(h, self._plan, self._panel, self._learnt)
+        numbers |= planned | competition_at(h, self._plan, self._shelf, alive)
+        numbers |= relative_prices_at(planned["log_price"], self._shelf, alive)
+        numbers |= self._past_prices.like(h, self._plan, planned["log_price"], expected)
         numbers |= chain_at(self._t, self._plan.state(h), lifts["lift_own"], self._learnt, alive)
         numbers |= year_ago_at(self._t, h, self._panel, self._learnt)
         numbers |= self._weather[h - 1] | season_of(self._week + h)
