@@ -1,5 +1,3 @@
-{% set measures = ['temperature_c', 'precipitation_mm', 'snow_cm'] %}
-
 with
 
 days as (
@@ -31,15 +29,27 @@ around as (
 
     select
         *,
-        {%- for measure in measures %}
         coalesce(
-            lag({{ measure }}) over of_zip, lag({{ measure }}, 2) over of_zip
-        ) as {{ measure }}_before,
+            lag(temperature_c) over of_zip, lag(temperature_c, 2) over of_zip
+        ) as temperature_c_before,
         coalesce(
-            lead({{ measure }}) over of_zip, lead({{ measure }}, 2) over of_zip
-        ) as {{ measure }}_after,
-        avg({{ measure }}) over of_region as {{ measure }}_nearby,
-        {%- endfor %}
+            lead(temperature_c) over of_zip, lead(temperature_c, 2) over of_zip
+        ) as temperature_c_after,
+        avg(temperature_c) over of_region as temperature_c_nearby,
+        coalesce(
+            lag(precipitation_mm) over of_zip, lag(precipitation_mm, 2) over of_zip
+        ) as precipitation_mm_before,
+        coalesce(
+            lead(precipitation_mm) over of_zip, lead(precipitation_mm, 2) over of_zip
+        ) as precipitation_mm_after,
+        avg(precipitation_mm) over of_region as precipitation_mm_nearby,
+        coalesce(
+            lag(snow_cm) over of_zip, lag(snow_cm, 2) over of_zip
+        ) as snow_cm_before,
+        coalesce(
+            lead(snow_cm) over of_zip, lead(snow_cm, 2) over of_zip
+        ) as snow_cm_after,
+        avg(snow_cm) over of_region as snow_cm_nearby,
         max(kind) over of_region as kind_nearby,
         max(known_on) over of_region as known_on_nearby
 
@@ -55,18 +65,36 @@ filled as (
 
     select
         around.*,
-        {%- for measure in measures %}
         coalesce(
-            around.{{ measure }},
+            around.temperature_c,
             (
-                coalesce(around.{{ measure }}_before, around.{{ measure }}_after)
-                + coalesce(around.{{ measure }}_after, around.{{ measure }}_before)
+                coalesce(around.temperature_c_before, around.temperature_c_after)
+                + coalesce(around.temperature_c_after, around.temperature_c_before)
             ) / 2,
-            around.{{ measure }}_nearby,
-            climate.{{ measure }},
-            region_climate.{{ measure }}
-        ) as {{ measure }}_filled{{ ',' if not loop.last }}
-        {%- endfor %}
+            around.temperature_c_nearby,
+            climate.temperature_c,
+            region_climate.temperature_c
+        ) as temperature_c_filled,
+        coalesce(
+            around.precipitation_mm,
+            (
+                coalesce(around.precipitation_mm_before, around.precipitation_mm_after)
+                + coalesce(around.precipitation_mm_after, around.precipitation_mm_before)
+            ) / 2,
+            around.precipitation_mm_nearby,
+            climate.precipitation_mm,
+            region_climate.precipitation_mm
+        ) as precipitation_mm_filled,
+        coalesce(
+            around.snow_cm,
+            (
+                coalesce(around.snow_cm_before, around.snow_cm_after)
+                + coalesce(around.snow_cm_after, around.snow_cm_before)
+            ) / 2,
+            around.snow_cm_nearby,
+            climate.snow_cm,
+            region_climate.snow_cm
+        ) as snow_cm_filled
 
     from around
 
