@@ -22,7 +22,7 @@ from forecast_platform.partitions import (
 from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.metadata import column_schema
 from forecast_platform.resources.provenance import made_from
-from forecast_platform.resources.reporting import add_partition_metadata, rows_of
+from forecast_platform.resources.reporting import report, rows_of
 from forecast_platform.resources.snapshot import Snapshot
 from forecast_platform.resources.watching import (
     HISTORY,
@@ -129,17 +129,7 @@ def _write(  # noqa: PLR0917
         provenance=made_from(read),
         allow_empty=table == ACCURACY,  # nothing was forecast before the first weeks
     )
-    facts = {
-        key: {"dagster/partition_row_count": count, **(by_key or {}).get(key, {})}
-        for key, count in receipt.rows_of.items()
-    }
-    add_partition_metadata(context, dg.AssetKey(table), facts)
-    metadata = {
-        "lake_version": receipt.version,
-        "read_versions": dg.MetadataValue.json(dict(read)),
-        "git_commit": lake.git_commit,
-    }
-    return dg.MaterializeResult(asset_key=table, metadata=metadata)
+    return report(context, lake, receipt, read=read, by_key=by_key, table=table)
 
 
 def _describe(health: pd.DataFrame) -> dict[str, Any]:

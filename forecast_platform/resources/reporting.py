@@ -24,6 +24,7 @@ def report(
     read: Mapping[str, int],
     details: Mapping[str, Any] | None = None,
     by_key: Mapping[RegionWeek, Mapping[str, Any]] | None = None,
+    table: str | None = None,
 ) -> dg.MaterializeResult:
     """Report one write: its rows for each region-week, its version, and what it was made from.
 
@@ -40,19 +41,23 @@ def report(
         Metadata of the whole run.
     by_key : Mapping[RegionWeek, Mapping[str, Any]], optional
         Metadata of single region-weeks.
+    table : str, optional
+        Asset that was written, where the step makes several.
     """
     facts = {
         key: {"dagster/partition_row_count": count, **(by_key or {}).get(key, {})}
         for key, count in receipt.rows_of.items()
     }
-    add_partition_metadata(context, context.asset_key, facts)
+    asset_key = context.asset_key if table is None else dg.AssetKey(table)
+    add_partition_metadata(context, asset_key, facts)
     return dg.MaterializeResult(
+        asset_key=asset_key,
         metadata={
             "lake_version": receipt.version,
             "read_versions": dg.MetadataValue.json(dict(read)),
             "git_commit": lake.git_commit,
             **(details or {}),
-        }
+        },
     )
 
 
