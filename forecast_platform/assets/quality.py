@@ -19,7 +19,7 @@ from forecast_platform.partitions import (
 from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.landing import Landing
 from forecast_platform.resources.metadata import column_schema
-from forecast_platform.resources.reporting import report
+from forecast_platform.resources.reporting import is_part, report
 from forecast_platform.resources.source_quality import SEVERITY_OF, examine
 from forecast_platform.schemas.conditioned import MARTS
 from forecast_platform.schemas.quality import QualityChecks, QualityRows
@@ -116,7 +116,7 @@ def _of_run(context: dg.AssetExecutionContext, keys: Sequence[RegionWeek]) -> It
     for entry in context.instance.all_logs(context.run_id, of_type=kind):
         event = entry.dagster_event
         check = event.asset_check_evaluation_data if event else None
-        if check is None or check.asset_key.to_user_string() not in tables:
+        if check is None or is_part(check) or check.asset_key.to_user_string() not in tables:
             continue
         if check.check_name not in SEVERITY_OF:
             yield from _spread(check, keys, context.run_id)

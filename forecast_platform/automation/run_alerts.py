@@ -15,6 +15,7 @@ from forecast_platform.partitions import RegionWeek, parse_key
 from forecast_platform.resources.alerts.history import Trouble
 from forecast_platform.resources.alerts.kinds import ADVICE, TOLD_BY_CONDITION, kind_of_check
 from forecast_platform.resources.alerts.messages import Alert, Over, asset_link, run_link, shorten
+from forecast_platform.resources.reporting import is_part
 from forecast_platform.schemas.alerts import EVERYWHERE, Kind, Severity
 
 FAILED_KEYS: Final = "failed_region_weeks"
@@ -203,7 +204,7 @@ class RunReader:
         for entry in self.instance.all_logs(run.run_id, of_type=kind):
             event = entry.dagster_event
             check = event.asset_check_evaluation_data if event else None
-            if check is None or check.check_name in TOLD_BY_CONDITION:
+            if check is None or is_part(check) or check.check_name in TOLD_BY_CONDITION:
                 continue
             keys = _failed_keys(check)
             for region in regions:

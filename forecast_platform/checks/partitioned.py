@@ -15,6 +15,7 @@ import pandas as pd
 from forecast_platform.partitions import RegionWeek, region_weeks, region_weeks_of
 from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.landing import Landing
+from forecast_platform.resources.reporting import tell_each
 
 Tables = Mapping[str, pd.DataFrame]
 Judge = Callable[[Tables], list[str]]
@@ -72,7 +73,7 @@ def region_week_check(
                 for key in keys
                 for problem in judge({name: _rows(table, key) for name, table in tables.items()})
             ]
-            return _result(problems, len(keys), severity)
+            return _told(context, context.check_specs[0].key, problems, keys, severity)
 
         return check
 
@@ -124,7 +125,7 @@ def region_week_checks(
                 found.setdefault(one, []).append((key, problem))
             for asked in sorted(context.selected_asset_check_keys):
                 one = (asked.asset_key.to_user_string(), asked.name)
-                result = _result(found.get(one, []), len(keys), severities[one])
+                result = _told(context, asked, found.get(one, []), keys, severities[one])
                 yield result._replace(asset_key=asked.asset_key, check_name=asked.name)
 
         return check
@@ -147,20 +148,27 @@ def _rows(table: pd.DataFrame, key: RegionWeek) -> pd.DataFrame:
     return table[(table["region"] == key.region) & (table["week"] == key.week)]
 
 
-def _result(
-    problems: Sequence[tuple[str, str]], n_keys: int, severity: dg.AssetCheckSeverity
+def _told(
+    context: dg.AssetCheckExecutionContext,
+    check: dg.AssetCheckKey,
+    problems: Sequence[tuple[str, str]],
+    keys: Sequence[RegionWeek],
+    severity: dg.AssetCheckSeverity,
 ) -> dg.AssetCheckResult:
+    """Tell each region-week its verdict, and return the one on all of them."""
     failed = sorted({key for key, _ in problems})
     if problems and all(isinstance(problem, Mild) for _, problem in problems):
         severity = dg.AssetCheckSeverity.WARN
     metadata: dict[str, Any] = {
-        "n_region_weeks": n_keys,
+        "n_region_weeks": len(keys),
         "n_failed": len(failed),
     }
     if problems:
         metadata["failed_region_weeks"] = dg.MetadataValue.json(failed)
         shown = pd.DataFrame(problems[:MAX_SHOWN], columns=["region-week", "problem"])
         metadata["problems"] = dg.MetadataValue.md(shown.to_markdown(index=False))
+    by_key = {one: "; ".join(said for key, said in problems if key == one) for one in failed}
+    tell_each(context, check, keys, by_key, severity)
     return dg.AssetCheckResult(
         passed=not problems,
         severity=severity,

@@ -7,11 +7,13 @@ What a contract says is in `forecast_platform.schemas`; checks of other laws are
 from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
+import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
 from forecast_platform.partitions import RegionWeek, region_weeks, region_weeks_of
 from forecast_platform.resources.lake import Lake
+from forecast_platform.resources.reporting import tell_each
 
 MAX_CASES_SHOWN = 50
 NAME = "satisfies_schema"
@@ -24,7 +26,6 @@ def build_schema_check(
 
     It reads the region-weeks of the run back from the lake, so that it judges what was stored.
     """
-    table = asset if isinstance(asset, str) else asset.key.path[-1]
 
     @dg.asset_check(
         asset=asset,
@@ -34,7 +35,8 @@ def build_schema_check(
         partitions_def=region_weeks,
     )
     def check(context: dg.AssetCheckExecutionContext, lake: Lake) -> dg.AssetCheckResult:
-        return _judge(lake, table, schema, region_weeks_of(context))
+        keys = region_weeks_of(context)
+        return _judge(context, lake, context.check_specs[0].key, schema, keys)
 
     return check
 
@@ -61,18 +63,22 @@ def build_schema_checks(
     def check(context: dg.AssetCheckExecutionContext, lake: Lake) -> Iterator[dg.AssetCheckResult]:
         keys = region_weeks_of(context)
         for asked in sorted(context.selected_asset_check_keys):
-            table = asked.asset_key.to_user_string()
-            result = _judge(lake, table, schemas[table], keys)
+            schema = schemas[asked.asset_key.to_user_string()]
+            result = _judge(context, lake, asked, schema, keys)
             yield result._replace(asset_key=asked.asset_key, check_name=asked.name)
 
     return check
 
 
 def _judge(
-    lake: Lake, table: str, schema: type[pa.DataFrameModel], keys: Sequence[RegionWeek]
+    context: dg.AssetCheckExecutionContext,
+    lake: Lake,
+    check: dg.AssetCheckKey,
+    schema: type[pa.DataFrameModel],
+    keys: Sequence[RegionWeek],
 ) -> dg.AssetCheckResult:
     rows = lake.read(
-        table,
+        check.asset_key.to_user_string(),
         region=sorted({key.region for key in keys}),
         weeks=sorted({key.week for key in keys}),
     )
@@ -81,8 +87,25 @@ def _judge(
     except SchemaErrors as errors:
         cases = errors.failure_cases
         shown = cases.head(MAX_CASES_SHOWN).astype(str).to_markdown(index=False)
+        tell_each(context, check, keys, _by_region_week(rows, cases, keys))
         return dg.AssetCheckResult(
             passed=False,
             metadata={"n_failures": len(cases), "failures": dg.MetadataValue.md(shown)},
         )
+    tell_each(context, check, keys, {})
     return dg.AssetCheckResult(passed=True, metadata={"dagster/row_count": len(rows)})
+
+
+def _by_region_week(
+    rows: pd.DataFrame, cases: pd.DataFrame, keys: Sequence[RegionWeek]
+) -> dict[str, str]:
+    """Say what is wrong with each region-week; what is wrong with a column is so with all."""
+    cases = cases.assign(said=cases["column"].astype("str") + ": " + cases["check"].astype("str"))
+    of_all = cases["said"][cases["index"].isna()].unique().tolist()
+    found = {key.key: list(of_all) for key in keys if of_all}
+    of_rows = cases[cases["index"].notna()]
+    if len(of_rows):
+        places = rows.loc[of_rows["index"].astype("int64"), ["region", "week"]].to_numpy()
+        for (region, week), said in zip(places, of_rows["said"], strict=True):
+            found.setdefault(RegionWeek.of(region, week).key, []).append(said)
+    return {key: "; ".join(dict.fromkeys(said)) for key, said in found.items()}

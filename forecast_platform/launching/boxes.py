@@ -50,9 +50,16 @@ class Box:
 
     @property
     def tags(self) -> dict[str, str]:
-        """Tags that give the run its partitions."""
+        """Tags that give the run its partition, or the ends of its range of them."""
         first = RegionWeek(self.regions[0], self.first_week).key
         last = RegionWeek(self.regions[-1], self.last_week).key
+        if first == last:
+            region, week = first.split("|")
+            return {
+                "dagster/partition": first,
+                "dagster/partition/region": region,
+                "dagster/partition/week": week,
+            }
         return {
             "dagster/asset_partition_range_start": first,
             "dagster/asset_partition_range_end": last,

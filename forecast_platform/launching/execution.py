@@ -18,6 +18,7 @@ from forecast_platform.automation.jobs import (
 from forecast_platform.launching.boxes import Box
 from forecast_platform.launching.event_log import open_busy_instance
 from forecast_platform.launching.instance import PROCESS_TAG, this_process
+from forecast_platform.resources.reporting import is_part
 
 if TYPE_CHECKING:
     from dagster._core.execution.execute_in_process_result import ExecuteInProcessResult
@@ -124,7 +125,7 @@ def _problems(result: "ExecuteInProcessResult") -> Iterator[Problem]:
             yield Problem(event.step_key or "", _innermost(event.step_failure_data.error))
         elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             check = event.asset_check_evaluation_data
-            if not check.passed:
+            if not check.passed and not is_part(check):
                 yield Problem(
                     f"{check.asset_key.to_user_string()}: {check.check_name}",
                     check.description or "did not pass",

@@ -1,19 +1,23 @@
-"""What an asset tells Dagster about the table that it wrote.
+"""What an asset or a check tells Dagster about region-weeks of a table.
 
-Only the form of the report: what is worth saying is the asset's business.
+Only the form of the report: what is worth saying is the asset's or the check's business.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 import pandas as pd
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from forecast_platform.errors import ForecastPlatformError
 from forecast_platform.partitions import BACKFILL_WEEKS, RegionWeek
 from forecast_platform.resources.lake import Lake, WriteReceipt
+
+PART_OF: Final = "part_of"
+"""Metadata of a verdict on one region-week that a verdict on all of the run goes with."""
 
 
 def report(
@@ -80,6 +84,66 @@ def add_partition_metadata(
         step._metadata_accumulator = step._metadata_accumulator.with_additional_asset_metadata(  # noqa: SLF001
             asset_key=asset_key, metadata=metadata, partition_key=key.key
         )
+
+
+def tell_each(
+    context: dg.AssetCheckExecutionContext,
+    check: dg.AssetCheckKey,
+    keys: Sequence[RegionWeek],
+    problems: Mapping[str, str],
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+) -> None:
+    """Show each region-week of a run over many its own verdict, beside the one on all of them.
+
+    Dagster gives the verdict of a check to the partition of a run over one; of a run over many
+    it belongs to none. An event costs some milliseconds, so a run over more region-weeks than a
+    backfill puts into one tells those that fail, and those that are shown as not passed.
+
+    Parameters
+    ----------
+    context : dagster.AssetCheckExecutionContext
+    check : dagster.AssetCheckKey
+    keys : sequence of RegionWeek
+        All of the run.
+    problems : mapping of str to str
+        Partition keys that do not pass, and what is wrong with each.
+    severity : dagster.AssetCheckSeverity, default=ERROR
+    """
+    if len(keys) == 1:
+        return
+    told = {key.key for key in keys}
+    if len(keys) > BACKFILL_WEEKS:
+        told = _shown_as_not_passed(context.instance, check, told) | problems.keys()
+    for key in sorted(told, key=lambda one: (one in problems, one)):
+        verdict = dg.AssetCheckEvaluation(
+            asset_key=check.asset_key,
+            check_name=check.name,
+            passed=key not in problems,
+            severity=severity,
+            description=problems.get(key),
+            metadata={PART_OF: f"a run over {len(keys)} region-weeks"},
+            partition=key,
+        )
+        context.op_execution_context.log_event(verdict)  # pyright: ignore[reportArgumentType]
+
+
+def _shown_as_not_passed(
+    instance: dg.DagsterInstance, check: dg.AssetCheckKey, keys: Collection[str]
+) -> set[str]:
+    shown = instance.event_log_storage.get_asset_check_partition_info(
+        [check], partition_keys=sorted(keys)
+    )
+    return {
+        one.partition_key
+        for one in shown
+        if one.partition_key
+        and one.latest_execution_status is not AssetCheckExecutionRecordStatus.SUCCEEDED
+    }
+
+
+def is_part(verdict: dg.AssetCheckEvaluation) -> bool:
+    """Whether `tell_each` told a verdict, so that the one on all of the run counts instead."""
+    return PART_OF in verdict.metadata
 
 
 def rows_of(table: pd.DataFrame, key: RegionWeek) -> pd.DataFrame:

@@ -11,9 +11,11 @@ from forecast_platform.checks.accuracy import beats_historical_average, mape_is_
 from forecast_platform.checks.completeness import has_every_model, has_every_series
 from forecast_platform.checks.contracts import contract_checks
 from forecast_platform.checks.freshness import models_are_fresh
+from forecast_platform.launching.boxes import Box
 from forecast_platform.partitions import RegionWeek, region_weeks
 from forecast_platform.resources.io_manager import LakeIOManager
 from forecast_platform.resources.landing import Landing
+from forecast_platform.resources.reporting import is_part
 from forecast_platform_tests.assets.conftest import MODEL_ASSETS, REGION, WEEKS, World
 
 KEY = RegionWeek(REGION, WEEKS[-1])
@@ -46,12 +48,10 @@ def evaluate(world: World, checks, *keys: RegionWeek, assets=()):
     result = defs.resolve_job_def("checks").execute_in_process(
         instance=world.instance,
         raise_on_error=False,
-        tags={
-            "dagster/asset_partition_range_start": first.key,
-            "dagster/asset_partition_range_end": last.key,
-        },
+        tags=Box((REGION,), first.week, last.week, ()).tags,
     )
-    return {one.check_name: one for one in result.get_asset_check_evaluations()}
+    found = result.get_asset_check_evaluations()
+    return {one.check_name: one for one in found if not is_part(one)}
 
 
 def rewrite(world: World, table: str, rows: pd.DataFrame) -> None:
@@ -210,3 +210,37 @@ def test_negative_and_missing_forecasts_break_the_contract(forecast: World):
 
     assert not found.passed
     assert found.blocking
+
+
+def shown(world: World, check: dg.AssetChecksDefinition) -> dict[str | None, str]:
+    """What Dagster's UI shows of a check, by partition; None for runs over many."""
+    [key] = check.check_keys
+    storage = world.instance.event_log_storage
+    states = storage.get_asset_check_partition_info([key])
+    return {one.partition_key: one.latest_execution_status.value for one in states}
+
+
+@pytest.mark.parametrize("n_weeks", [3, 30])
+def test_each_region_week_of_a_range_is_shown_its_own_verdict(featured: World, n_weeks: int):
+    weeks = [RegionWeek(REGION, week) for week in WEEKS[-n_weeks:]]
+    [check] = [one for one in contract_checks if table_of(one) == "demand_features"]
+    rows = featured.rows("demand_features", weeks[1])
+    featured.lake.write("demand_features", rows.assign(h=-1), [weeks[1]], run_id="test")
+
+    assert not evaluate(featured, [check], *weeks)["satisfies_schema"].passed
+    first = shown(featured, check)
+
+    assert first[weeks[1].key] == "FAILED"
+    if n_weeks == 3:
+        assert first[weeks[0].key] == first[weeks[2].key] == "SUCCEEDED"
+
+    featured.lake.write("demand_features", rows, [weeks[1]], run_id="test")
+    assert evaluate(featured, [check], *weeks)["satisfies_schema"].passed
+
+    assert set(shown(featured, check).values()) == {"SUCCEEDED"}
+
+
+def test_the_verdict_of_a_run_over_one_region_week_is_shown_there(forecast: World):
+    evaluate(forecast, [models_are_fresh])
+
+    assert shown(forecast, models_are_fresh)[KEY.key] == "SUCCEEDED"
