@@ -169,9 +169,11 @@ def _told(
         metadata["problems"] = dg.MetadataValue.md(shown.to_markdown(index=False))
     by_key = {one: "; ".join(said for key, said in problems if key == one) for one in failed}
     tell_each(context, check, keys, by_key, severity)
+    is_one = len(keys) == 1  # then Dagster shows which
+    said = [problem if is_one else f"{key}: {problem}" for key, problem in problems]
     return dg.AssetCheckResult(
         passed=not problems,
         severity=severity,
         metadata=metadata,
-        description="; ".join(f"{key}: {problem}" for key, problem in problems[:3]) or None,
+        description="; ".join(said[:3]) or None,
     )
