@@ -21,14 +21,9 @@ from forecast_platform.partitions import (
     region_weeks,
     region_weeks_of,
 )
-from forecast_platform.resources.conditioning import (
-    RAW_TABLES,
-    Conditioned,
-    Conditioning,
-    Mart,
-    TestOutcome,
-    prepare_manifest,
-)
+from forecast_platform.resources.conditioning import Conditioned, Conditioning, Mart, TestOutcome
+from forecast_platform.resources.conditioning_inputs import RAW_TABLES
+from forecast_platform.resources.dbt_project import prepare_manifest
 from forecast_platform.resources.lake import Lake, to_pandas
 from forecast_platform.resources.metadata import column_schema
 from forecast_platform.resources.reporting import add_partition_metadata

@@ -21,7 +21,7 @@ def docs(
 
     forecast-platform docs --to build/dbt_docs
     """
-    from forecast_platform.resources.conditioning import build_docs
+    from forecast_platform.resources.dbt_project import build_docs
 
     with plain_errors():
         page = build_docs(to)

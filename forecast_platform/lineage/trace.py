@@ -16,7 +16,7 @@ from forecast_platform.errors import RegistryError, TableMissing
 from forecast_platform.lineage.commits import Commit, Commits
 from forecast_platform.lineage.forecast import Found
 from forecast_platform.partitions import RegionWeek
-from forecast_platform.resources.conditioning import RAW_TABLES
+from forecast_platform.resources.conditioning_inputs import RAW_TABLES
 from forecast_platform.resources.demand import DEMAND
 from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.region_training import FEATURES

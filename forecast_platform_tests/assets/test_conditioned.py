@@ -9,12 +9,10 @@ import pytest
 from forecast_platform.assets.conditioned import MANIFEST, conditioned_marts, view_specs
 from forecast_platform.partitions import RegionWeek, parse_week, region_weeks
 from forecast_platform.resources import conditioning
-from forecast_platform.resources.conditioning import (
-    PLAN_LOOKBACK_WEEKS,
+from forecast_platform.resources.conditioning import Conditioning
+from forecast_platform.resources.conditioning_inputs import PLAN_LOOKBACK_WEEKS, RAW_TABLES, Box
+from forecast_platform.resources.dbt_project import (
     PROJECT_DIR,
-    RAW_TABLES,
-    Box,
-    Conditioning,
     ConditioningFailed,
     prepare_manifest,
 )

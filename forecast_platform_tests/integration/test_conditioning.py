@@ -11,7 +11,9 @@ import pytest
 from forecast_platform.assets.conditioned import conditioned_marts
 from forecast_platform.errors import TableMissing
 from forecast_platform.partitions import RegionWeek
-from forecast_platform.resources.conditioning import RAW_TABLES, Conditioning, build_docs
+from forecast_platform.resources.conditioning import Conditioning
+from forecast_platform.resources.conditioning_inputs import RAW_TABLES
+from forecast_platform.resources.dbt_project import build_docs
 from forecast_platform.resources.lake import Lake
 from forecast_platform.schemas.conditioned import MARTS
 from forecast_platform.vocabulary import SHOPPER_COLUMNS

@@ -13,12 +13,9 @@ import pytest
 
 from forecast_platform.definitions import build_definitions
 from forecast_platform.partitions import RegionWeek
-from forecast_platform.resources.conditioning import (
-    RAW_TABLES,
-    Conditioning,
-    ConditioningFailed,
-    TestOutcome,
-)
+from forecast_platform.resources.conditioning import Conditioning, TestOutcome
+from forecast_platform.resources.conditioning_inputs import RAW_TABLES
+from forecast_platform.resources.dbt_project import ConditioningFailed
 from forecast_platform.resources.lake import Lake, to_pandas
 from forecast_platform.schemas.conditioned import MARTS
 from forecast_platform.settings import PROJECT_ROOT, Settings
