@@ -8,7 +8,7 @@ import pytest
 
 from forecast_platform.assets.conditioned import MANIFEST, conditioned_marts, view_specs
 from forecast_platform.partitions import RegionWeek, parse_week, region_weeks
-from forecast_platform.resources import conditioning
+from forecast_platform.resources import dbt_project
 from forecast_platform.resources.conditioning import Conditioning
 from forecast_platform.resources.conditioning_inputs import PLAN_LOOKBACK_WEEKS, RAW_TABLES, Box
 from forecast_platform.resources.dbt_project import (
@@ -149,7 +149,7 @@ def test_parsed_project_is_used_again_until_a_file_changes(
         target.mkdir(parents=True)
         (target / "manifest.json").write_text(json.dumps({}))
 
-    monkeypatch.setattr(conditioning, "_parse", parse)
+    monkeypatch.setattr(dbt_project, "_parse", parse)
     (tmp_path / "models").mkdir()
     model = tmp_path / "models" / "one.sql"
     model.write_text("select 1 as one")
