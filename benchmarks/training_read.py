@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from benchmarks.timing import in_turns
 from forecast_platform.partitions import RegionWeek
-from forecast_platform.resources.lake import Lake, to_arrow
+from forecast_platform.resources.lake import Lake
+from forecast_platform.resources.lake_rows import to_arrow
 
 STORES, PRODUCTS, N_WEEKS = 300, 100, 156
 GOAL: Final = 3.0

@@ -24,7 +24,8 @@ from forecast_platform.partitions import (
 from forecast_platform.resources.conditioning import Conditioned, Conditioning, Mart, TestOutcome
 from forecast_platform.resources.conditioning_inputs import RAW_TABLES
 from forecast_platform.resources.dbt_project import prepare_manifest
-from forecast_platform.resources.lake import Lake, to_pandas
+from forecast_platform.resources.lake import Lake
+from forecast_platform.resources.lake_rows import to_pandas
 from forecast_platform.resources.metadata import column_schema
 from forecast_platform.resources.reporting import add_partition_metadata
 from forecast_platform.schemas.conditioned import MARTS, MAY_BE_EMPTY

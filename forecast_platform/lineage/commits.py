@@ -11,7 +11,8 @@ from typing import Any
 
 from forecast_platform.errors import TableMissing
 from forecast_platform.partitions import RegionWeek
-from forecast_platform.resources.lake import Lake, is_in_spans
+from forecast_platform.resources.lake import Lake
+from forecast_platform.resources.lake_keys import is_in_spans
 from forecast_platform.resources.provenance import SETTINGS, WITH, versions_in
 
 

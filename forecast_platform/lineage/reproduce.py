@@ -21,7 +21,8 @@ from forecast_platform.lineage.forecast import Found
 from forecast_platform.lineage.trace import find_training
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.featuring import make_features
-from forecast_platform.resources.lake import Lake, to_arrow, to_pandas
+from forecast_platform.resources.lake import Lake
+from forecast_platform.resources.lake_rows import to_arrow, to_pandas
 from forecast_platform.resources.manifest import PROMOTION
 from forecast_platform.resources.members import member_families
 from forecast_platform.resources.model_files import digest_of

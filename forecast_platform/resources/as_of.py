@@ -17,7 +17,8 @@ from pydantic import Field
 
 from forecast_platform.errors import LandingError, TableMissing
 from forecast_platform.partitions import RegionWeek
-from forecast_platform.resources.lake import Lake, WriteReceipt, is_in_spans
+from forecast_platform.resources.lake import Lake, WriteReceipt
+from forecast_platform.resources.lake_keys import is_in_spans
 from forecast_platform.resources.landing import Delivery, Landing
 from forecast_platform.settings import Settings
 from forecast_platform.vocabulary import REGION, WEEK

@@ -7,18 +7,16 @@ See https://delta-io.github.io/delta-rs/.
 
 import json
 import random
-import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final
 
 import dagster as dg
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as pads
@@ -33,10 +31,18 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from pydantic import Field
 
 from forecast_platform.errors import TableMissing, WriteConflict, WriteRefused
-from forecast_platform.partitions import RegionWeek, by_region, parse_region, parse_week
+from forecast_platform.partitions import RegionWeek
+from forecast_platform.resources.lake_keys import (
+    TABLE_PATTERN,
+    build_filters,
+    build_predicate,
+    checked_extra,
+    checked_keys,
+    spans_of,
+)
+from forecast_platform.resources.lake_rows import Batches, Fitted, Parts, fit, to_arrow, to_pandas
 from forecast_platform.vocabulary import REGION, WEEK
 
-TABLE_PATTERN: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 FILE_FORMAT: Final = WriterProperties(
     compression="LZ4_RAW",
     default_column_properties=ColumnProperties(dictionary_enabled=False),
@@ -50,25 +56,11 @@ Measured on 392 region-weeks of 68 columns: with dictionaries and snappy, the de
 WRITTEN_ROWS: Final = 2**16
 """Rows that the writer is handed at a time: it copies what it is working on."""
 
-VALUE_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
-"""Values of extra keys: they end in folder names and predicates."""
-
 _TOLD: Final = ("provenance", "region_weeks", "extra_keys")
 """JSON in the metadata of a commit."""
 
 FSSPEC_ONLY: Final = frozenset({"connection_string"})
 """Storage options that only fsspec understands; see ``Settings.storage_options``."""
-
-
-class Batches(Protocol):
-    """Rows that are too many to be held: read by the batch, as often as they are asked for."""
-
-    @property
-    def schema(self) -> pa.Schema: ...  # noqa: D102
-
-    def batches(self) -> Iterator[pa.Table]:
-        """Read the rows from the first on."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +168,7 @@ class Lake(dg.ConfigurableResource):
     ) -> pa.Table:
         """Read as ``read`` does, into an Arrow table whose metadata holds table and version."""
         source = self.open(table, version)
-        filters = _filters(region, since, until, weeks, where)
+        filters = build_filters(region, since, until, weeks, where)
         dataset = source.to_pyarrow_dataset(file_pruning_predicate=filters or None)
         names = (
             list(columns) if columns is not None else pa.schema(source.schema().to_arrow()).names
@@ -228,11 +220,11 @@ class Lake(dg.ConfigurableResource):
         WriteConflict
             If other writers kept winning.
         """
-        replaced = _checked_keys(table, keys)
-        extra = _checked_extra(extra_keys or {})
-        parts = _Parts.of(rows)
+        replaced = checked_keys(table, keys)
+        extra = checked_extra(extra_keys or {})
+        parts = Parts.of(rows)
         rows_of = _count(table, parts, replaced, extra, allow_empty=allow_empty)
-        predicate = _predicate(replaced, extra)
+        predicate = build_predicate(replaced, extra)
         commit = self._describe(run_id, provenance, replaced, extra)
         version = self._commit(table, parts, predicate, commit, list(extra))
         return WriteReceipt(table, version, sum(rows_of.values()), rows_of)
@@ -268,8 +260,8 @@ class Lake(dg.ConfigurableResource):
         arrow = to_arrow(rows)
         places = arrow.select([REGION, WEEK]).group_by([REGION, WEEK]).aggregate([])
         added = [RegionWeek(one[REGION], pd.Timestamp(one[WEEK])) for one in places.to_pylist()]
-        keys = _checked_keys(table, added)
-        parts = _Parts.of(arrow)
+        keys = checked_keys(table, added)
+        parts = Parts.of(arrow)
         rows_of = _count(table, parts, keys, {}, allow_empty=False)
         commit = self._describe(run_id, None, keys, {})
         version = self._commit(table, parts, None, commit, list(partition_by))
@@ -322,7 +314,7 @@ class Lake(dg.ConfigurableResource):
 
     def weeks_of(self, table: str, region: str) -> list[pd.Timestamp]:
         """Weeks of which the table holds rows for a region, in order."""
-        filters = _filters(region, None, None, None, None)
+        filters = build_filters(region, None, None, None, None)
         found = self.open(table).partitions(file_pruning_predicate=filters)
         return sorted({pd.Timestamp(str(entry[WEEK])).as_unit("us") for entry in found})
 
@@ -380,7 +372,7 @@ class Lake(dg.ConfigurableResource):
     def _commit(
         self,
         table: str,
-        rows: "_Parts",
+        rows: "Parts",
         predicate: str | None,
         commit: CommitProperties,
         extra: Sequence[str],
@@ -388,7 +380,7 @@ class Lake(dg.ConfigurableResource):
         """Replace what fits the predicate; without one, add to what is there."""
         for attempt in range(self.max_tries):
             target = self._open_or_create(table, rows.schema, extra)
-            fitted = _fit(table, rows, target)
+            fitted = fit(table, rows, target)
             try:
                 _write_once(target, fitted, predicate, commit)
             except CommitFailedError:
@@ -428,34 +420,8 @@ def _read_commit(commit: Mapping[str, Any]) -> dict[str, Any]:
     return {**commit, **told}
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """Rows in the types of the lake, however they came."""
-
-    schema: pa.Schema
-    read: Callable[[], Iterator[pa.Table]]
-
-    @classmethod
-    def of(cls, rows: pd.DataFrame | pa.Table | Batches) -> "_Parts":
-        if isinstance(rows, (pd.DataFrame, pa.Table)):
-            whole = to_arrow(rows)
-            return cls(whole.schema, lambda: iter([whole]))
-        batches = cast("Batches", rows).batches
-        return cls(
-            pa.schema([pa.field(one.name, _lake_type(one.type)) for one in rows.schema]),
-            lambda: map(to_arrow, batches()),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Fitted:
-    schema: pa.Schema
-    parts: Iterator[pa.Table]
-    adds_columns: bool
-
-
 def _write_once(
-    target: DeltaTable, fitted: _Fitted, predicate: str | None, commit: CommitProperties
+    target: DeltaTable, fitted: Fitted, predicate: str | None, commit: CommitProperties
 ) -> None:
     refused: list[WriteRefused] = []
 
@@ -486,50 +452,6 @@ def _write_once(
         raise
 
 
-def to_pandas(rows: pa.Table) -> pd.DataFrame:
-    """Make a frame: dates as ``datetime64[us]``, text as ``str``."""
-    fields = [
-        pa.field(one.name, pa.timestamp("us")) if pa.types.is_date(one.type) else one
-        for one in rows.schema
-    ]
-    return rows.cast(pa.schema(fields)).to_pandas()
-
-
-def to_arrow(rows: pd.DataFrame | pa.Table) -> pa.Table:
-    """Make an Arrow table with the few types that the lake knows.
-
-    Raises
-    ------
-    WriteRefused
-        If a date column holds a time of day.
-    """
-    is_frame = isinstance(rows, pd.DataFrame)
-    table: pa.Table = pa.Table.from_pandas(rows, preserve_index=False) if is_frame else rows
-    table = table.replace_schema_metadata(None)
-    for one in table.schema:
-        if pa.types.is_timestamp(one.type) and not _are_days(table[one.name]):
-            raise WriteRefused(f"column {one.name} cannot be stored: dates must be whole days")
-    fields = [pa.field(one.name, _lake_type(one.type)) for one in table.schema]
-    return table.cast(pa.schema(fields))
-
-
-def _are_days(stamps: pa.ChunkedArray) -> bool:
-    """Whether all timestamps are midnight without a time zone: a cast would cut off the rest."""
-    return stamps.type.tz is None and stamps.cast(pa.date32()).cast(stamps.type).equals(stamps)
-
-
-def _lake_type(type_: pa.DataType) -> pa.DataType:
-    if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
-        return pa.date32()
-    if pa.types.is_null(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_):
-        return pa.string()
-    if pa.types.is_dictionary(type_):
-        return _lake_type(type_.value_type)
-    if pa.types.is_decimal(type_):
-        return pa.float64()
-    return type_
-
-
 def _in_order(dataset: pads.Dataset) -> pads.Dataset:
     """Put files in order of their folders, ``region=.../week=...``: reads are reproducible."""
     if not isinstance(dataset, pads.FileSystemDataset):
@@ -538,90 +460,9 @@ def _in_order(dataset: pads.Dataset) -> pads.Dataset:
     return pads.FileSystemDataset(files, dataset.schema, dataset.format, dataset.filesystem)
 
 
-def _filters(
-    region: str | Sequence[str] | None,
-    since: pd.Timestamp | None,
-    until: pd.Timestamp | None,
-    weeks: Sequence[pd.Timestamp] | None,
-    where: Mapping[str, str] | None,
-) -> list[tuple[str, str, Any]]:
-    filters: list[tuple[str, str, Any]] = []
-    if region is not None:
-        names = [region] if isinstance(region, str) else list(region)
-        filters.append((REGION, "in", [parse_region(name) for name in names]))
-    if weeks is not None:
-        filters.append((WEEK, "in", [_iso(week) for week in weeks]))
-    if since is not None:
-        filters.append((WEEK, ">=", _iso(since)))
-    if until is not None:
-        filters.append((WEEK, "<=", _iso(until)))
-    filters += [(name, "=", value) for name, value in _checked_extra(where or {}).items()]
-    return filters
-
-
-def _iso(week: pd.Timestamp | date) -> str:
-    """Write a week as its Monday; anything else is refused before it reaches a predicate."""
-    stamp = pd.Timestamp(week)
-    if stamp != stamp.normalize():
-        raise ValueError(f"{stamp} is not a week: it has a time of day")
-    return f"{parse_week(f'{stamp:%Y-%m-%d}'):%Y-%m-%d}"
-
-
-def _checked_keys(table: str, keys: Iterable[RegionWeek]) -> list[RegionWeek]:
-    checked = [RegionWeek(parse_region(key.region), pd.Timestamp(_iso(key.week))) for key in keys]
-    if not checked:
-        raise WriteRefused(f"table {table}: no region-week was named, so there is nothing to write")
-    return sorted(set(checked))
-
-
-def spans_of(keys: Iterable[RegionWeek]) -> dict[str, list[str]]:
-    """Write region-weeks shortly: for each region its weeks, consecutive ones as ``FROM..TO``.
-
-    Examples
-    --------
-    >>> weeks = pd.date_range("2024-01-01", periods=4, freq="W-MON")
-    >>> spans_of(RegionWeek("north", weeks[number]) for number in (0, 1, 3))
-    {'north': ['2024-01-01..2024-01-08', '2024-01-22']}
-    """
-    return {region: _spans(weeks) for region, weeks in by_region(keys).items()}
-
-
-def _spans(weeks: Sequence[pd.Timestamp]) -> list[str]:
-    spans: list[list[pd.Timestamp]] = []
-    for week in weeks:
-        if spans and week - spans[-1][-1] == pd.Timedelta(weeks=1):
-            spans[-1][1:] = [week]
-        else:
-            spans.append([week])
-    return ["..".join(map(_iso, span)) for span in spans]
-
-
-def is_in_spans(spans: Mapping[str, Sequence[str]], key: RegionWeek) -> bool:
-    """Tell whether `spans_of` wrote down a region-week.
-
-    Examples
-    --------
-    >>> spans = {"north": ["2024-01-01..2024-01-15"]}
-    >>> is_in_spans(spans, RegionWeek("north", pd.Timestamp("2024-01-08")))
-    True
-    """
-    week = f"{key.week:%Y-%m-%d}"
-    return any(
-        span.partition("..")[0] <= week <= (span.partition("..")[2] or span)
-        for span in spans.get(key.region, ())
-    )
-
-
-def _checked_extra(extra: Mapping[str, str]) -> dict[str, str]:
-    for name, value in extra.items():
-        if not (TABLE_PATTERN.fullmatch(name) and VALUE_PATTERN.fullmatch(value)):
-            raise ValueError(f"{name}={value!r} is not a key: use letters, digits, '_', '-', '.'")
-    return dict(extra)
-
-
 def _count(
     table: str,
-    rows: _Parts,
+    rows: Parts,
     keys: Sequence[RegionWeek],
     extra: Mapping[str, str],
     *,
@@ -648,53 +489,3 @@ def _count(
             f"{' and others' if len(empty) > 5 else ''}; an empty write would delete what is there"
         )
     return rows_of
-
-
-def _predicate(keys: Sequence[RegionWeek], extra: Mapping[str, str]) -> str:
-    """Name the region-weeks in SQL, as few boxes of regions times weeks."""
-    boxes: dict[tuple[pd.Timestamp, ...], list[str]] = {}
-    for region, weeks in by_region(keys).items():
-        boxes.setdefault(tuple(weeks), []).append(region)
-    parts = [
-        f"({REGION} IN ({_quoted(regions)}) AND {_weeks_sql(weeks)})"
-        for weeks, regions in boxes.items()
-    ]
-    named = [f"{name} = '{value}'" for name, value in extra.items()]
-    return " AND ".join([f"({' OR '.join(parts)})", *named])
-
-
-def _weeks_sql(weeks: Sequence[pd.Timestamp]) -> str:
-    if len(weeks) > 2 and bool(
-        np.all(np.diff(pd.DatetimeIndex(list(weeks))) == pd.Timedelta(weeks=1))
-    ):
-        return f"{WEEK} >= '{_iso(weeks[0])}' AND {WEEK} <= '{_iso(weeks[-1])}'"
-    return f"{WEEK} IN ({_quoted(map(_iso, weeks))})"
-
-
-def _quoted(values: Iterable[str]) -> str:
-    return ", ".join(f"'{value}'" for value in values)
-
-
-def _fit(table: str, rows: _Parts, target: DeltaTable) -> _Fitted:
-    """Give the rows the table's columns and types; new columns follow."""
-    known = pa.schema(target.schema().to_arrow())
-    new = [one for one in rows.schema if one.name not in known.names]
-    schema = pa.schema([pa.field(one.name, one.type) for one in known] + new)
-    parts = (_fit_part(table, part, schema) for part in rows.read())
-    return _Fitted(schema, parts, bool(new))
-
-
-def _fit_part(table: str, rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    columns = []
-    for one in schema:
-        if one.name not in rows.column_names:
-            columns.append(pa.nulls(rows.num_rows, one.type))
-            continue
-        try:
-            columns.append(rows[one.name].cast(one.type))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise WriteRefused(
-                f"table {table}, column {one.name}: it is {one.type} in the lake and cannot take "
-                f"{rows[one.name].type}: {error}"
-            ) from error
-    return pa.Table.from_arrays(columns, schema=schema)

@@ -20,7 +20,8 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.fs import DeltaStorageHandler
 
 from forecast_platform.errors import TableMissing
-from forecast_platform.resources.lake import FILE_FORMAT, TABLE_PATTERN, Lake
+from forecast_platform.resources.lake import FILE_FORMAT, Lake
+from forecast_platform.resources.lake_keys import TABLE_PATTERN
 
 LOG_FOLDER: Final = "_delta_log"
 MAX_TRIES: Final = 5

@@ -16,7 +16,8 @@ from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.conditioning import Conditioning, TestOutcome
 from forecast_platform.resources.conditioning_inputs import RAW_TABLES
 from forecast_platform.resources.dbt_project import ConditioningFailed
-from forecast_platform.resources.lake import Lake, to_pandas
+from forecast_platform.resources.lake import Lake
+from forecast_platform.resources.lake_rows import to_pandas
 from forecast_platform.schemas.conditioned import MARTS
 from forecast_platform.settings import PROJECT_ROOT, Settings
 from forecast_platform.simulation import RetailerConfig, simulate
