@@ -69,9 +69,7 @@ SHOPPER_COLUMNS: Final = (
 NO_EVENT: Final = "none"
 """Value of the event columns in a week without an event."""
 
-NUMERIC_FEATURES: Final = (
-    # level of the series at the cutoff, log1p units; the others of this group relative to it
-    "base_level",
+HISTORY_FEATURES: Final = (
     "mean_4",
     "mean_8",
     "mean_13",
@@ -94,12 +92,18 @@ NUMERIC_FEATURES: Final = (
     "zero_share_52",
     "weeks_since_positive",
     "age",
-    # the same time of last year
+)
+"""What the series itself sold up to the cutoff, relative to ``base_level`` [log1p units]."""
+
+YEAR_AGO_FEATURES: Final = (
     "year_ago",
     "year_ago_product",
     "year_ago_region",
     "year_ago_missing",
-    # strength from other series
+)
+"""The same time of last year."""
+
+OTHER_SERIES_FEATURES: Final = (
     "product_level",
     "prior_gap",
     "product_trend_4",
@@ -108,9 +112,16 @@ NUMERIC_FEATURES: Final = (
     "store_trend_13",
     "region_trend_4",
     "region_trend_13",
-    # response to promotions, learnt up to the cutoff
+)
+"""Strength from the other series of the product, store and region."""
+
+CLEAN_FEATURES: Final = (
     "clean_level",
     "clean_mean_4",
+)
+"""Levels without promotions."""
+
+RESPONSE_FEATURES: Final = (
     "promo_level",
     "promo_share_26",
     "lift_own",
@@ -125,7 +136,10 @@ NUMERIC_FEATURES: Final = (
     "like_price_sharp",
     "like_price_narrow",
     "like_price_broad",
-    # price and promotion planned for ds
+)
+"""Response to promotions and prices, learnt up to the cutoff."""
+
+PRICE_FEATURES: Final = (
     "log_price",
     "price_missing",
     "discount",
@@ -149,7 +163,10 @@ NUMERIC_FEATURES: Final = (
     "chain_discount",
     "chain_feature",
     "chain_display",
-    # weather forecast for ds
+)
+"""Prices and promotions planned for ``ds``: own, rivals' and the chain's."""
+
+WEATHER_FEATURES: Final = (
     "temperature",
     "temperature_anomaly",
     "temperature_change",
@@ -157,26 +174,51 @@ NUMERIC_FEATURES: Final = (
     "precipitation_anomaly",
     "snow",
     "weather_missing",
-    # events and season of ds
+)
+"""Weather forecast for ``ds``."""
+
+EVENT_FEATURES: Final = (
     "n_event_days",
     "n_event_days_next",
     "n_event_days_previous",
     "is_holiday",
     "event_lift_product",
     "event_lift_region",
+)
+"""Events of ``ds`` and the weeks beside it."""
+
+SEASON_FEATURES: Final = (
     "year_sin_1",
     "year_cos_1",
     "year_sin_2",
     "year_cos_2",
-    # store, product, horizon
+)
+"""Time of the year of ``ds``."""
+
+STORE_PRODUCT_FEATURES: Final = (
     *SHOPPER_COLUMNS,
     "is_large_format",
     "log_package_size",
     "package_size_missing",
+)
+"""What store and product are."""
+
+NUMERIC_FEATURES: Final = (
+    "base_level",
+    *HISTORY_FEATURES,
+    *YEAR_AGO_FEATURES,
+    *OTHER_SERIES_FEATURES,
+    *CLEAN_FEATURES,
+    *RESPONSE_FEATURES,
+    *PRICE_FEATURES,
+    *WEATHER_FEATURES,
+    *EVENT_FEATURES,
+    *SEASON_FEATURES,
+    *STORE_PRODUCT_FEATURES,
     "weeks_ahead",
 )
-"""Numeric columns of ``demand_features`` (float32, never missing); ``base_level`` is the offset:
-models fit ``log1p(y) - base_level``."""
+"""Numeric columns of ``demand_features`` (float32, never missing); ``base_level`` is the level of
+the series at the cutoff and the offset: models fit ``log1p(y) - base_level``."""
 
 CATEGORICAL_FEATURES: Final = (
     STORE_ID,
