@@ -8,6 +8,8 @@ import dagster as dg
 import pandas as pd
 
 from forecast_platform.partitions import backfill_policy, by_region, region_weeks, region_weeks_of
+from forecast_platform.resources.code_version import feature_code_digest
+from forecast_platform.resources.feature_codes import CODE_DIGEST
 from forecast_platform.resources.featuring import MARTS, make_features
 from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.metadata import column_schema
@@ -35,20 +37,21 @@ def demand_features(
     """Model-ready rows of every series, as known at the close of one week.
 
     Made once for each cutoff and never changed by later weeks: training joins the demand that
-    was observed since, scoring reads the newest cutoff. Demand in units per week.
+    was observed since, scoring reads the newest cutoff. Demand in units per week. The commit names
+    the code that made them; `retraining_sensor` has old weeks made again by a changed one.
 
     Grain: one row per region, week (the cutoff), `unique_id` and week ahead `h`.
     """
     keys = region_weeks_of(context)
-    marts = Snapshot(lake)
+    marts, code = Snapshot(lake), {CODE_DIGEST: feature_code_digest()}
     made = [
         make_features(marts, region, weeks, model_settings.horizon)
         for region, weeks in by_region(keys).items()
     ]
     table = as_table(pd.concat(made), DemandFeatures)
-    provenance = made_from(marts.versions)
+    provenance = made_from(marts.versions, **code)
     receipt = lake.write(
         "demand_features", table, keys, run_id=context.run_id, provenance=provenance
     )
-    details = {"n_series": table["unique_id"].nunique(), "n_cutoffs": len(keys)}
+    details = {"n_series": table["unique_id"].nunique(), "n_cutoffs": len(keys), **code}
     return report(context, lake, receipt, read=marts.versions, details=details)

@@ -6,7 +6,7 @@ https://docs.dagster.io/guides/observe/asset-freshness-policies.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -22,6 +22,7 @@ from forecast_platform.partitions import (
     region_weeks_of,
 )
 from forecast_platform.resources.code_version import training_code_digest
+from forecast_platform.resources.feature_codes import FEATURES, FeatureCodes
 from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.members import member_paths
 from forecast_platform.resources.metadata import column_schema
@@ -41,6 +42,7 @@ from forecast_platform.resources.triggers import triggered_by
 from forecast_platform.schemas.metrics import HoldoutForecasts
 from forecast_platform.schemas.models import STALE_AFTER, TRAINED, TrainedEnsembles
 from forecast_platform.schemas.tables import as_table
+from forecast_platform.vocabulary import WEEK
 
 
 @dg.asset(
@@ -73,12 +75,15 @@ def trained_ensembles(
     """
     keys = region_weeks_of(context)
     problems, trained, tables = Problems(), [], Snapshot(lake)
-    cause = _cause(context, model_settings)
+    cause, codes = _cause(context, model_settings), FeatureCodes(lake)
     for region, weeks in by_region(keys).items():
         inputs = read_inputs(tables, region, weeks, model_settings, registry)
         for key in (RegionWeek(region, week) for week in weeks):
             with problems.of(key):
-                trained += [_train(key, inputs, tables, registry, model_settings, cause)]
+                one = _train(key, inputs, tables, registry, model_settings, cause)
+                trained += [
+                    one.with_others(_other_code(key, inputs, tables, model_settings, codes))
+                ]
     if not trained:
         problems.raise_any()
     for warning in (warning for one in trained for warning in one.warnings):
@@ -106,6 +111,10 @@ class _Trained:
     seconds: float
     donors: tuple[str, ...] = ()
 
+    def with_others(self, weeks: Sequence[pd.Timestamp]) -> "_Trained":
+        """Note how many weeks were learnt from whose features other code made."""
+        return replace(self, rows=self.rows.assign(n_weeks_of_other_code=len(weeks)))
+
     @property
     def warnings(self) -> list[str]:
         missing = self.rows[self.rows["status"] != TRAINED]
@@ -113,6 +122,19 @@ class _Trained:
             f"{self.key.key}: no model of {row.segment}: {row.reason}"
             for row in missing.itertuples()
         ]
+
+
+def _other_code(
+    key: RegionWeek,
+    inputs: TrainingInputs,
+    tables: Snapshot,
+    settings: ModelSettings,
+    codes: FeatureCodes,
+) -> list[pd.Timestamp]:
+    """Find the weeks learnt from whose features other code made than the newest ones."""
+    since = key.week - pd.Timedelta(weeks=settings.training_weeks)
+    weeks = [week for week in inputs.features[WEEK].unique() if since <= week <= key.week]
+    return codes.others(key.region, weeks, tables.versions[FEATURES])
 
 
 def _train(  # noqa: PLR0917

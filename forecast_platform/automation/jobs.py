@@ -57,6 +57,17 @@ retrain_ensemble = dg.define_asset_job(
     tags={"dagster/max_runtime": str(WEEK_RUN_SECONDS)},
 )
 
+remake_features = dg.define_asset_job(
+    "remake_features",
+    selection=dg.AssetSelection.groups("features"),
+    partitions_def=region_weeks,
+    description=(
+        "Make the features of weeks again that are conditioned, by the code of now: what "
+        "retraining_sensor asks for when that code has changed, before it trains."
+    ),
+    tags={"dagster/max_runtime": str(RANGE_RUN_SECONDS)},
+)
+
 condition_data = dg.define_asset_job(
     "condition_data",
     selection=dg.AssetSelection.groups(*DATA_GROUPS),
@@ -79,4 +90,10 @@ deep_forecast = dg.define_asset_job(
     tags={"dagster/max_runtime": str(WEEK_RUN_SECONDS)},
 )
 
-jobs: Final = (weekly_forecast, retrain_ensemble, condition_data, deep_forecast)
+jobs: Final = (
+    weekly_forecast,
+    retrain_ensemble,
+    remake_features,
+    condition_data,
+    deep_forecast,
+)

@@ -1,7 +1,8 @@
 """What trains models again: one sensor looks for reasons and asks for one run for all of them.
 
 A region is left alone while a run of it is queued or running, so that what changes together is
-answered together. What counts as a reason is in `retraining_reasons.py`. See
+answered together. Weeks whose features another code made are made again before models learn from
+them. What counts as a reason is in `retraining_reasons.py`. See
 https://docs.dagster.io/guides/automate/sensors.
 """
 
@@ -13,15 +14,16 @@ from typing import Any, Final, Self
 import dagster as dg
 
 from forecast_platform.automation.deliveries import fingerprint
-from forecast_platform.automation.jobs import retrain_ensemble
+from forecast_platform.automation.jobs import remake_features, retrain_ensemble
 from forecast_platform.automation.retraining_reasons import TABLES, TRAINED, Case, Cases, Reason
 from forecast_platform.errors import LakeError
-from forecast_platform.partitions import regions
-from forecast_platform.resources.code_version import training_code_digest
-from forecast_platform.resources.lake import Lake
+from forecast_platform.partitions import RegionWeek, regions
+from forecast_platform.resources.code_version import feature_code_digest, training_code_digest
+from forecast_platform.resources.lake import Lake, spans_of
 from forecast_platform.resources.members import member_paths
 from forecast_platform.resources.model_settings import ModelSettings
 from forecast_platform.resources.triggers import trigger_tag
+from forecast_platform.schemas.models import Trigger
 
 MAX_REQUESTS: Final = 20
 """Runs asked for in one tick; the next tick goes on."""
@@ -30,7 +32,8 @@ MAX_TOLD: Final = 500
 """Characters of the reasons in a run's tag."""
 
 REASON_TAG: Final = "forecast_platform/reason"
-PARTITION_TAGS: Final = ("dagster/partition", "dagster/asset_partition_range_start")
+RANGE_START_TAG: Final = "dagster/asset_partition_range_start"
+PARTITION_TAGS: Final = ("dagster/partition", RANGE_START_TAG)
 RANGE_END_TAG: Final = "dagster/asset_partition_range_end"
 UNFINISHED: Final = (
     dg.DagsterRunStatus.QUEUED,
@@ -51,12 +54,15 @@ class Asked:
         The week; a newer one begins anew.
     n : int
         Retrainings asked for.
+    n_remade : int
+        Times that its features were asked for again.
     evidence : list of str
         What they answered.
     """
 
     week: str
     n: int = 0
+    n_remade: int = 0
     evidence: list[str] = field(default_factory=list)
 
 
@@ -153,20 +159,67 @@ def look_for_reasons(
             continue
         look.notes += case.notes
         asked = cursor.of(case)
-        new = [one for one in case.reasons if one.evidence not in asked.evidence]
-        if not new:
-            continue
-        if asked.n >= max_per_week:
-            look.notes.append(
-                f"{case.key.key}: held back, it was trained again {asked.n} times: {_told(new)}"
-            )
-        elif len(look.requests) == MAX_REQUESTS:
-            look.wait(f"{case.key.key}: asked for in the next look")
+        if case.outdated:
+            _ask_for_features(look, case, asked, cases.feature_digest, max_per_week)
         else:
-            look.requests.append(_request(case, new))
-            asked.n += 1
-            asked.evidence += [one.evidence for one in new]
+            _ask_for_models(look, case, asked, max_per_week)
     return look
+
+
+def _ask_for_models(look: Look, case: Case, asked: Asked, max_per_week: int) -> None:
+    new = [one for one in case.reasons if one.evidence not in asked.evidence]
+    if not new:
+        return
+    if asked.n >= max_per_week:
+        look.notes.append(
+            f"{case.key.key}: held back, it was trained again {asked.n} times: {_told(new)}"
+        )
+    elif len(look.requests) >= MAX_REQUESTS:
+        look.wait(f"{case.key.key}: asked for in the next look")
+    else:
+        look.requests.append(_request(case, new))
+        asked.n += 1
+        asked.evidence += [one.evidence for one in new]
+
+
+def _ask_for_features(look: Look, case: Case, asked: Asked, digest: str, max_per_week: int) -> None:
+    """Ask for the weeks that another code made; models wait for them.
+
+    Once for each code: what fails is told as a failed run, and not tried again before next week.
+    """
+    evidence = f"outdated:{digest[:12]}"
+    what = f"{case.key.key}: features of {len(case.outdated)} weeks were made by other code"
+    if evidence in asked.evidence:
+        look.notes.append(f"{what} still, though they were asked for: look at that run")
+    elif asked.n_remade >= max_per_week:
+        look.notes.append(f"{what}; held back, they were made again {asked.n_remade} times")
+    elif len(look.requests) >= MAX_REQUESTS:
+        look.wait(f"{what}; asked for in the next look")
+    else:
+        look.requests += _requests_of_features(case, digest)
+        look.is_over = False
+        asked.n_remade += 1
+        asked.evidence.append(evidence)
+
+
+def _requests_of_features(case: Case, digest: str) -> list[dg.RunRequest]:
+    """Ask for ranges of weeks that follow one another: a run's range may have no gap."""
+    region = case.key.region
+    spans = spans_of(RegionWeek(region, week) for week in case.outdated)[region]
+    told = f"features were made by other code than {digest[:12]}"
+    return [
+        dg.RunRequest(
+            run_key=f"{case.key.key}|features|{span}|{digest[:12]}",
+            job_name=remake_features.name,
+            tags={
+                RANGE_START_TAG: f"{region}|{span.partition('..')[0]}",
+                RANGE_END_TAG: f"{region}|{span.partition('..')[2] or span}",
+                **trigger_tag([Trigger.CODE]),
+                REASON_TAG: told,
+            },
+        )
+        for span in spans
+    ]
 
 
 def _request(case: Case, reasons: Sequence[Reason]) -> dg.RunRequest:
@@ -174,6 +227,7 @@ def _request(case: Case, reasons: Sequence[Reason]) -> dg.RunRequest:
     told = _told(reasons)
     return dg.RunRequest(
         run_key=f"{case.key.key}|{fingerprint(one.evidence for one in reasons)}",
+        job_name=retrain_ensemble.name,
         partition_key=case.key.key,
         tags={
             **trigger_tag(one.trigger for one in reasons),
@@ -223,7 +277,7 @@ def build_retraining_sensor(
 
     @dg.sensor(
         name="retraining_sensor",
-        job=retrain_ensemble,
+        jobs=[retrain_ensemble, remake_features],
         minimum_interval_seconds=every_seconds,
         description=(
             "Train the newest week of a region again when its data was corrected, the code of "
@@ -240,7 +294,10 @@ def build_retraining_sensor(
         cursor = Cursor.from_text(context.cursor)
         if not lake.exists(TRAINED):
             return dg.SensorResult(skip_reason="Nothing was trained yet.", cursor=cursor.to_text())
-        code = training_code_digest(member_paths(model_settings.members))
+        code, of_features = (
+            training_code_digest(member_paths(model_settings.members)),
+            feature_code_digest(),
+        )
         weeks = model_settings.training_weeks
         state = _state(lake, code, registered, f"weeks={weeks}", f"max={max_per_week}")
         if state == cursor.seen:
@@ -248,7 +305,7 @@ def build_retraining_sensor(
                 skip_reason="Nothing has changed since the last look.", cursor=cursor.to_text()
             )
         look = look_for_reasons(
-            Cases(lake, code_digest=code, training_weeks=weeks),
+            Cases(lake, code_digest=code, feature_digest=of_features, training_weeks=weeks),
             registered,
             busy_regions(context.instance, registered),
             cursor,

@@ -15,8 +15,8 @@ from forecast_platform.errors import LakeError
 from forecast_platform.lineage.commits import Commit, Commits
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.demand import DEMAND, read_demand
+from forecast_platform.resources.feature_codes import FEATURES, FeatureCodes
 from forecast_platform.resources.lake import Lake
-from forecast_platform.resources.region_training import FEATURES
 from forecast_platform.resources.snapshot import Snapshot
 from forecast_platform.schemas.models import NOT_REGISTERED, STALE_AFTER, Trigger
 from forecast_platform.schemas.monitoring import Health
@@ -64,12 +64,16 @@ class Case:
     ----------
     key : RegionWeek
         The week to train: the newest one with features.
+    outdated : list of pandas.Timestamp
+        Weeks of the window whose features another code made: they come first, since models must
+        learn from what they will be fed.
     notes : list of str
         What was seen and is no reason.
     """
 
     key: RegionWeek
     reasons: list[Reason] = field(default_factory=list)
+    outdated: list[pd.Timestamp] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -81,15 +85,21 @@ class Cases:
     lake : Lake
     code_digest : str
         Version of the code that a training would run now.
+    feature_digest : str
+        Version of the code that would make features now.
     training_weeks : int
         History that a model is trained on [weeks].
     """
 
-    def __init__(self, lake: Lake, *, code_digest: str, training_weeks: int) -> None:
+    def __init__(
+        self, lake: Lake, *, code_digest: str, feature_digest: str, training_weeks: int
+    ) -> None:
         self.lake = lake
         self.code_digest = code_digest
+        self.feature_digest = feature_digest
         self.window = pd.Timedelta(weeks=training_weeks)
         self.commits = Commits(lake)
+        self.feature_codes = FeatureCodes(lake)
 
     def of(self, region: str) -> Case | None:
         """Collect the reasons to train a region again; None if it never was trained.
@@ -105,6 +115,7 @@ class Cases:
             return None
         training = self._training(RegionWeek(region, trained))
         case = Case(RegionWeek(region, max(trained, featured)))
+        case.outdated += self._outdated(training, case.key)
         case.reasons += self._changed_code(training)
         try:
             case.reasons += self._changed_data(training, case.key.week)
@@ -137,11 +148,31 @@ class Cases:
                 + ", ".join(sorted(one[:12] for one in training.code_digests)),
             )
 
+    def _outdated(self, training: Training, key: RegionWeek) -> list[pd.Timestamp]:
+        """Find the weeks to make again, if the code of features has changed.
+
+        Rows from before there were digests do not tell their code: they alone are no sign of a
+        change, and are made again with the others.
+        """
+        weeks = self.lake.weeks_of(FEATURES, key.region)
+        codes = self.feature_codes.of(
+            key.region, [week for week in weeks if key.week - self.window <= week <= key.week]
+        )
+        found = sorted(week for week, code in codes.items() if code != self.feature_digest)
+        has_changed = any(code not in {None, self.feature_digest} for code in codes.values())
+        is_other = bool(training.code_digests) and training.code_digests != {self.code_digest}
+        return found if has_changed or is_other else []
+
     def _changed_data(self, training: Training, target: pd.Timestamp) -> Iterator[Reason]:
-        digests = {
-            DEMAND: self._changed_demand(training, target),
-            FEATURES: self._changed_features(training),
-        }
+        features, remade = self._changed_features(training)
+        if remade and training.code_digests == {self.code_digest}:
+            yield Reason(
+                Trigger.CODE,
+                f"features:{training.commit.version}:{remade[:12]}",
+                f"features that the models of {training.key.week:%Y-%m-%d} learnt from were made "
+                f"again by other code, {self.feature_digest[:12]}",
+            )
+        digests = {DEMAND: self._changed_demand(training, target), FEATURES: features}
         changed = {table: digest for table, digest in digests.items() if digest}
         if changed:
             evidence = sha256("".join(changed.values()).encode()).hexdigest()[:12]
@@ -170,15 +201,34 @@ class Cases:
         )
         return after if after != before else None
 
-    def _changed_features(self, training: Training) -> str | None:
-        """Digest the features that were made anew since training, if they are other ones."""
+    def _changed_features(self, training: Training) -> tuple[str | None, str | None]:
+        """Digest the features that were made anew since training, if they are other ones.
+
+        Returns
+        -------
+        corrected : str or None
+            Digest of those that the same code made again.
+        remade : str or None
+            Digest of those that another code made.
+        """
         region, cutoff = training.key
         version = training.commit.read.get(FEATURES)
         if version is None:
-            return None
+            return None, None
         weeks = self._weeks_written_since(
             FEATURES, version, region, since=cutoff - self.window, until=cutoff
         )
+        before, now = (self.feature_codes.of(region, weeks, one) for one in (version, None))
+        remade = [week for week in weeks if now[week] not in {None, before[week]}]
+        return (
+            self._other_features(region, [week for week in weeks if week not in remade], version),
+            self._other_features(region, remade, version),
+        )
+
+    def _other_features(
+        self, region: str, weeks: Sequence[pd.Timestamp], version: int
+    ) -> str | None:
+        """Digest the features of some weeks as they are now, unless they are those of a version."""
         if not weeks:
             return None
         before, after = (

@@ -7,7 +7,7 @@ https://docs.dagster.io/guides/automate/schedules.
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 import pandas as pd
@@ -43,57 +43,52 @@ def last_complete_week(moment: datetime) -> pd.Timestamp:
 
 
 def build_weekly_forecast_schedule(*, running: bool) -> dg.ScheduleDefinition:
-    """Build the schedule that forecasts every region on Monday morning.
-
-    Parameters
-    ----------
-    running : bool
-        Whether a fresh installation starts with the schedule switched on.
-    """
-
-    @dg.schedule(
-        name="weekly_forecast_schedule",
-        job=weekly_forecast,
-        cron_schedule=MONDAY_MORNING,
-        execution_timezone="UTC",
-        description="Forecast every registered region for the last complete week, on Monday 06:00.",
-        default_status=(
-            dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
-        ),
+    """Build the schedule that forecasts every region on Monday morning; see `_build`."""
+    return _build(
+        weekly_forecast,
+        MONDAY_MORNING,
+        "Forecast every registered region for the last complete week, on Monday 06:00.",
+        running=running,
     )
-    def weekly_forecast_schedule(
-        context: dg.ScheduleEvaluationContext,
-    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        yield from _ask_for_all_regions(context)
-
-    return weekly_forecast_schedule
 
 
 def build_deep_forecast_schedule(*, running: bool) -> dg.ScheduleDefinition:
-    """Build the schedule that forecasts every region up to a year ahead, by the month.
+    """Build the schedule that forecasts every region up to a year ahead; see `_build`."""
+    return _build(
+        deep_forecast,
+        SECOND_OF_MONTH,
+        "Forecast every registered region up to a year ahead, on the 2nd at 06:00.",
+        running=running,
+    )
+
+
+def _build(job: Any, cron: str, description: str, *, running: bool) -> dg.ScheduleDefinition:
+    """Build a schedule that takes every region's last complete week through a job.
 
     Parameters
     ----------
+    job : unresolved asset job
+        Gives the schedule its name too.
+    cron : str
+        When, in UTC.
+    description : str
     running : bool
         Whether a fresh installation starts with the schedule switched on.
     """
+    status = dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
 
     @dg.schedule(
-        name="deep_forecast_schedule",
-        job=deep_forecast,
-        cron_schedule=SECOND_OF_MONTH,
+        name=f"{job.name}_schedule",
+        job=job,
+        cron_schedule=cron,
         execution_timezone="UTC",
-        description="Forecast every registered region up to a year ahead, on the 2nd at 06:00.",
-        default_status=(
-            dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
-        ),
+        description=description,
+        default_status=status,
     )
-    def deep_forecast_schedule(
-        context: dg.ScheduleEvaluationContext,
-    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    def schedule(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         yield from _ask_for_all_regions(context)
 
-    return deep_forecast_schedule
+    return schedule
 
 
 def _ask_for_all_regions(

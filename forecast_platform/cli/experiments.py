@@ -2,19 +2,23 @@
 
 import getpass
 import json
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from forecast_platform.cli.arguments import choose_regions, names, read_week
-from forecast_platform.cli.console import ExitCode, compact_table, err, out, plain_errors, stop
+from forecast_platform.cli.console import ExitCode, err, out, plain_errors, stop
+from forecast_platform.cli.experiment_tables import (
+    described,
+    print_list,
+    print_started,
+    print_status,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forecast_platform.resources.experiments.book import Experiment
     from forecast_platform.resources.lake import Lake
 
 app = typer.Typer(
@@ -29,39 +33,44 @@ Why = Annotated[str, typer.Option(help="The reason; kept in the table.", show_de
 COMMAND = "command line"
 
 
+ArmA = Annotated[
+    str, typer.Option("--a", help="champion, challenger, or versions: large_fast=7,large_slow=5")
+]
+ArmB = Annotated[str, typer.Option("--b", help="As --a.", show_default=False)]
+Segments = Annotated[
+    list[str] | None,
+    typer.Option("--segment", "--segments", help="One, several (a,b or repeated); all."),
+]
+HowServed = Annotated[
+    Literal["stores", "interleaved"],
+    typer.Option("--design", help="Stores by arm (A/B), or half of the series each, in turn."),
+]
+Compared = Annotated[Literal["mape", "wape"], typer.Option("--metric", help="Error to compare.")]
+Alpha = Annotated[
+    float, typer.Option(help="Share of wrong winners that is allowed.", min=1e-6, max=0.5)
+]
+MinDifference = Annotated[
+    float, typer.Option(help="Relative difference that a winner must exceed.", min=0.0)
+]
+FirstWeek = Annotated[
+    str | None, typer.Option(help="Monday; default: the week after the newest forecast.")
+]
+
+
 @app.command("start")
 def start_experiment(
     region: Region,
     name: Name,
     *,
-    b: Annotated[
-        str,
-        typer.Option("--b", help="As --a.", show_default=False),
-    ],
+    b: ArmB,
     why: Why,
-    a: Annotated[
-        str,
-        typer.Option("--a", help="champion, challenger, or versions: large_fast=7,large_slow=5"),
-    ] = "champion",
-    segment: Annotated[
-        list[str] | None,
-        typer.Option("--segment", "--segments", help="One, several (a,b or repeated); all."),
-    ] = None,
-    design: Annotated[
-        Literal["stores", "interleaved"],
-        typer.Option(help="Stores by arm (A/B), or half of the series each, in turn."),
-    ] = "stores",
-    metric: Annotated[Literal["mape", "wape"], typer.Option(help="Error to compare.")] = "mape",
-    alpha: Annotated[
-        float, typer.Option(help="Share of wrong winners that is allowed.", min=1e-6, max=0.5)
-    ] = 0.05,
-    min_difference: Annotated[
-        float, typer.Option(help="Relative difference that a winner must exceed.", min=0.0)
-    ] = 0.005,
-    first_week: Annotated[
-        str | None,
-        typer.Option(help="Monday; default: the week after the newest forecast."),
-    ] = None,
+    a: ArmA = "champion",
+    segment: Segments = None,
+    design: HowServed = "stores",
+    metric: Compared = "mape",
+    alpha: Alpha = 0.05,
+    min_difference: MinDifference = 0.005,
+    first_week: FirstWeek = None,
     who: Who = None,
 ) -> None:
     """Start an experiment: both arms forecast every row, and each serves its own.
@@ -77,11 +86,9 @@ def start_experiment(
     """
     from forecast_platform.resources.experiments.control import Start, start
     from forecast_platform.schemas.experiments import Design
-    from forecast_platform.settings import get_settings
 
     with plain_errors():
         lake, registry = _open(region)
-        monday = read_week(first_week, get_settings()) if first_week else None
         order = Start(
             region=region,
             name=name,
@@ -92,14 +99,11 @@ def start_experiment(
             metric=metric,
             alpha=alpha,
             min_difference=min_difference,
-            first_week=monday,
-            who=who or getpass.getuser(),
-            why=why,
-            decided_at=_moment(),
-            run_id=COMMAND,
+            first_week=_monday(first_week),
+            **_signature(who, why),
         )
         started = start(order, lake, registry)
-    _print_started(started)
+    print_started(started)
 
 
 @app.command("status")
@@ -131,12 +135,12 @@ def status(
         results = None if week is None else results_of(RegionWeek(region, week), tables)
     shown = [one for one in known if name in (None, one.name)]
     if as_json:
-        out.print_json(json.dumps([_described(one, results) for one in shown]))
+        out.print_json(json.dumps([described(one, results) for one in shown]))
         return
     if not shown:
         stop(f"{region} has had no experiment yet", ExitCode.FAILED)
     for one in shown:
-        _print_status(one, results)
+        print_status(one, results)
 
 
 @app.command("list")
@@ -163,7 +167,7 @@ def list_experiments(
     if not found:
         err.print("There has been no experiment yet: forecast-platform experiments start --help")
         return
-    _print_list(found)
+    print_list(found)
 
 
 @app.command("stop")
@@ -191,25 +195,14 @@ def stop_experiment(
     from forecast_platform.resources.experiments.control import stop as stop_now
     from forecast_platform.resources.experiments.promoting import stop_and_promote
 
-    decider, moment = who or getpass.getuser(), _moment()
-    changed: dict[str, int] = {}
+    signed, changed = _signature(who, why), {}
     with plain_errors():
         lake, registry = _open(region)
         if promote is None:
-            stopped = stop_now(
-                region, name, lake, who=decider, why=why, decided_at=moment, run_id=COMMAND
-            )
+            stopped = stop_now(region, name, lake, **signed)
         else:
             stopped, changed = stop_and_promote(
-                region,
-                name,
-                lake,
-                registry,
-                promote=promote,
-                who=decider,
-                why=why,
-                decided_at=moment,
-                run_id=COMMAND,
+                region, name, lake, registry, promote=promote, **signed
             )
     said = {"A": "A is better", "B": "B is better"}.get(str(stopped.winner), "not yet decided")
     out.print(f"Stopped {name} of {region} after {stopped.last_week:%Y-%m-%d}: {said}.")
@@ -239,103 +232,18 @@ def _newest_week(lake: "Lake", region: str) -> "pd.Timestamp | None":
     return weeks[-1] if weeks else None
 
 
-def _print_started(one: "Experiment") -> None:
-    from collections import Counter
+def _monday(text: str | None) -> "pd.Timestamp | None":
+    from forecast_platform.settings import get_settings
 
-    out.print(
-        f"Started {one.name} in {one.region}: A is {one.a.label}, B is {one.b.label}, in "
-        f"{', '.join(one.segments)}, from {one.first_week:%Y-%m-%d} on.",
-        highlight=False,
-    )
-    if one.stores:
-        counted = Counter(one.stores.values())
-        err.print(f"Stores: {counted['A']} are A, {counted['B']} are B.", highlight=False)
-    err.print(f"Watch it: forecast-platform experiments status {one.region} {one.name}")
+    return read_week(text, get_settings()) if text else None
 
 
-def _print_status(one: "Experiment", results: "pd.DataFrame | None") -> None:
-    span = f"since {one.first_week:%Y-%m-%d}"
-    if one.last_week is not None:
-        span = f"{one.first_week:%Y-%m-%d} to {one.last_week:%Y-%m-%d}"
-    out.print(
-        f"[bold]{one.name}[/] ({one.state.value}, {span}, {one.design.value}): A is "
-        f"{one.a.label}, B is {one.b.label}, in {', '.join(one.segments)}",
-        highlight=False,
-    )
-    known = _described(one, results)
-    if not known.get("n_weeks"):
-        out.print("  not yet: no week has actuals", highlight=False)
-        return
-    table = compact_table(["verdict"], ["weeks", "rows", f"{one.metric} A", f"{one.metric} B"])
-    table.add_column("difference", justify="right", no_wrap=True)
-    table.add_column(f"{1 - one.alpha:.0%} interval, at all times", justify="right")
-    after = f" after {known['decided_after']} weeks" if known["decided_after"] else ""
-    table.add_row(
-        f"{known['verdict'].replace('_', ' ')}{after}",
-        f"{known['n_weeks']:,}",
-        f"{known['n_rows']:,}",
-        f"{known['loss_a']:.4f}",
-        f"{known['loss_b']:.4f}",
-        f"{known['estimate']:+.2%}",
-        _interval(known),
-    )
-    out.print(table)
-    if known["note"]:
-        err.print(f"an arm failed over: {known['note']}", highlight=False, markup=False)
-
-
-def _interval(known: dict[str, Any]) -> str:
-    if known["lower"] is None:
-        return "too few weeks"
-    return f"{known['lower']:+.2%} to {known['upper']:+.2%}"
-
-
-def _print_list(found: "Sequence[Experiment]") -> None:
-    table = compact_table(["experiment", "state", "weeks"], [])
-    for name in ("A", "B", "segments", "who, why"):
-        table.add_column(name, overflow="fold")
-    for one in found:
-        last = "" if one.last_week is None else f"{one.last_week:%Y-%m-%d}"
-        promoted = f", {one.promoted} promoted" if one.promoted else ""
-        table.add_row(
-            f"{one.region}/{one.name}",
-            f"{one.state.value}{promoted}",
-            f"{one.first_week:%Y-%m-%d}..{last}",
-            one.a.label,
-            one.b.label,
-            ", ".join(one.segments),
-            f"{one.who}: {one.why}",
-        )
-    out.print(table)
-
-
-def _described(one: "Experiment", results: "pd.DataFrame | None") -> dict[str, Any]:
-    import pandas as pd
-
-    told: dict[str, Any] = {
-        "region": one.region,
-        "experiment": one.name,
-        "state": one.state.value,
-        "design": one.design.value,
-        "segments": list(one.segments),
-        "a": one.a.label,
-        "b": one.b.label,
-        "first_week": f"{one.first_week:%Y-%m-%d}",
-        "last_week": None if one.last_week is None else f"{one.last_week:%Y-%m-%d}",
-        "promoted": one.promoted,
-    }
-    rows = None if results is None else results[results["experiment"] == one.name]
-    if rows is None or rows.empty:
-        return told
-    row = {str(name): value for name, value in rows.iloc[0].items()}
-    plain = {
-        name: None if pd.isna(value) else getattr(value, "item", lambda value=value: value)()
-        for name, value in row.items()
-        if name not in told and name != "week"
-    }
-    return told | plain
-
-
-def _moment() -> str:
+def _signature(who: str | None, why: str) -> dict[str, str]:
+    """Say who decides, why, when and by what."""
     moment = datetime.now(UTC)  # noqa: TID251 - when somebody decided
-    return moment.isoformat(timespec="microseconds")
+    return {
+        "who": who or getpass.getuser(),
+        "why": why,
+        "decided_at": moment.isoformat(timespec="microseconds"),
+        "run_id": COMMAND,
+    }

@@ -1,7 +1,7 @@
 """``forecast-platform status``: where every region stands."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from forecast_platform.resources.lake import Lake
-
-STALE_DAYS: Final = 60
-"""A model that served longer after its training cutoff is stale [days]."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +112,9 @@ def _n_failed_over(forecasts: "pd.DataFrame") -> int:
 
 
 def _n_stale(forecasts: "pd.DataFrame") -> int:
-    return int(((forecasts["week"] - forecasts["cutoff"]).dt.days > STALE_DAYS).sum())
+    from forecast_platform.schemas.models import STALE_AFTER
+
+    return int((forecasts["week"] - forecasts["cutoff"] > STALE_AFTER).sum())
 
 
 def _ensembles(promotion: "pd.DataFrame | None") -> "pd.DataFrame | None":

@@ -25,7 +25,11 @@ PROCESS_TAG: Final = "forecast_platform/process"
 MAX_RUNS: Final = 2_000
 """Runs that `failed_region_weeks` looks back."""
 
-_FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
+_BEGUN = (
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.STARTED,
+)
 _INSTANCE_FILE = PROJECT_ROOT / "deploy" / "local" / "dagster.yaml"
 
 
@@ -94,7 +98,7 @@ def close_lost_runs(instance: dg.DagsterInstance) -> int:
         How many there were.
     """
     started = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-    lost = [run for run in started if _is_lost(run.tags.get(PROCESS_TAG, ""))]
+    lost = [run for run in started if _is_lost(run)]
     for run in lost:
         instance.report_run_failed(run, "Its process ended without a word: killed, or no memory.")
     return len(lost)
@@ -105,8 +109,9 @@ def this_process() -> str:
     return f"{platform.node()}:{os.getpid()}"
 
 
-def _is_lost(process: str) -> bool:
-    host, _, pid = process.rpartition(":")
+def _is_lost(run: dg.DagsterRun) -> bool:
+    """Tell whether the process of a run that was started is gone, as far as this machine knows."""
+    host, _, pid = run.tags.get(PROCESS_TAG, "").rpartition(":")
     if host != platform.node() or not pid.isdigit():
         return False
     try:
@@ -121,12 +126,16 @@ def _is_lost(process: str) -> bool:
 def failed_region_weeks(instance: dg.DagsterInstance) -> dict[str, tuple[str, ...]]:
     """Find the region-weeks whose last run failed, by region.
 
-    A later run that succeeded clears a failure; runs of the last 90 days or so are kept.
+    A later run that succeeded clears a failure; runs of the last 90 days or so are kept. A run
+    whose process was killed has failed, also where nobody has marked it yet; one that is under way
+    says nothing.
     """
     latest: dict[str, bool] = {}
-    for run in instance.get_runs(dg.RunsFilter(statuses=list(_FINISHED)), limit=MAX_RUNS):
-        for key in _region_weeks_of_run(run, registered_regions(instance)):
-            latest.setdefault(key.key, run.status is dg.DagsterRunStatus.FAILURE)
+    order = registered_regions(instance)
+    for run in instance.get_runs(dg.RunsFilter(statuses=list(_BEGUN)), limit=MAX_RUNS):
+        is_under_way = not run.is_finished and not _is_lost(run)
+        for key in [] if is_under_way else _region_weeks_of_run(run, order):
+            latest.setdefault(key.key, not run.is_success)
     found: dict[str, tuple[str, ...]] = {}
     for key in sorted(key for key, has_failed in latest.items() if has_failed):
         region, _, week = key.partition("|")

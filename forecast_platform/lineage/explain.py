@@ -15,7 +15,7 @@ from forecast_platform.lineage.forecast import Found
 from forecast_platform.resources.explaining import (
     BY_MODELS,
     FEATURES,
-    champion_of,
+    ensemble_of,
     features_of,
     take_apart,
 )
@@ -92,7 +92,7 @@ def explain(found: Found, before: Found | None, lake: Lake, registry: Registry) 
     """
     row = _frame(found)
     now = _features(found, row, lake)
-    parts = take_apart(row, now, found.manifest, registry)
+    parts = take_apart(row, now, found.served, registry)
     made = Explanation(found, _plain(parts))
     if before is None:
         return made
@@ -120,7 +120,7 @@ def _reasons(new: _Side, old: _Side, registry: Registry) -> tuple[dict[str, floa
         told = f"last week the {served[0]} served, now the {served[1]}".replace("_", " ")
         return {SERVER: difference}, [told]
     models = [
-        champion_of(one.iloc[0], side.manifest, registry)
+        ensemble_of(one.iloc[0], side.served, registry)
         for one, side in ((row, found), (row_before, before))
     ]
     sides = [

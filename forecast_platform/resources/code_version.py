@@ -1,4 +1,4 @@
-"""The version of the code that decides what a trained model is: of features, models, training.
+"""Versions of the code that decides what features are, and what a trained model is.
 
 A digest of what the code does, not of how it is written: comments, docstrings and white space do
 not count. Code of reading, storing, judging and serving models is left out; so are settings,
@@ -28,10 +28,16 @@ CODE: Final = (
     "resources/featuring.py",
     "resources/region_training.py",
 )
-"""Folders and files below the package, in no particular order."""
+"""What decides a model: folders and files below the package, in no particular order."""
+
+FEATURE_CODE: Final = ("forecasting/features", "resources/demand.py", "resources/featuring.py")
+"""What of it decides features."""
 
 ONLY_DESCRIBES: Final = ("forecasting/models/pyfunc.py", "forecasting/models/signature.py")
 """What tells MLflow of models that are there already."""
+
+ONLY_JOINS: Final = "forecasting/features/training.py"
+"""Takes features that are there already to their labels."""
 
 
 def training_code_digest(member_paths: Iterable[str] = ()) -> str:
@@ -50,8 +56,17 @@ def training_code_digest(member_paths: Iterable[str] = ()) -> str:
     """
     own = set(member_paths) - set(BUILT_IN_MEMBERS.values())
     modules = {path.partition(":")[0] for path in own}
-    files = sorted([*_files_of_the_package(), *_files_of(sorted(modules))])
-    return _digest(tuple((name, path, path.stat().st_mtime_ns) for name, path in files))
+    return _digest_now([*_files_of_the_package(), *_files_of(sorted(modules))])
+
+
+def feature_code_digest() -> str:
+    """Digest the code that decides what features are; see `training_code_digest`."""
+    files = _files_of_the_package(FEATURE_CODE)
+    return _digest_now((name, path) for name, path in files if name != ONLY_JOINS)
+
+
+def _digest_now(files: Iterable[tuple[str, Path]]) -> str:
+    return _digest(tuple((name, path, path.stat().st_mtime_ns) for name, path in sorted(files)))
 
 
 @cache
@@ -85,8 +100,8 @@ def _parsed(path: Path) -> ast.Module:
         return ast.parse(text, filename=str(path))
 
 
-def _files_of_the_package() -> Iterator[tuple[str, Path]]:
-    for one in CODE:
+def _files_of_the_package(code: Sequence[str] = CODE) -> Iterator[tuple[str, Path]]:
+    for one in code:
         place = PACKAGE / one
         for path in place.rglob("*.py") if place.is_dir() else [place]:
             name = path.relative_to(PACKAGE).as_posix()

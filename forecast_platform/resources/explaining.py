@@ -12,13 +12,14 @@ import pandas as pd
 from forecast_platform.errors import TableMissing
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.demand import read_demand
-from forecast_platform.resources.manifest import Manifest, manifest_at, records
+from forecast_platform.resources.experiments.arms import arm_of
+from forecast_platform.resources.manifest import Manifest, Row, manifest_at, records
 from forecast_platform.resources.registry import Registry
 from forecast_platform.resources.scoring import FEATURES
 from forecast_platform.resources.serving import load_or_copy, read_model
 from forecast_platform.resources.snapshot import Snapshot
 from forecast_platform.schemas.explanations import IMPORTANCE
-from forecast_platform.schemas.forecasts import CHAMPION, PREVIOUS_CHAMPION
+from forecast_platform.schemas.forecasts import CHAMPION, EXPERIMENT, PREVIOUS_CHAMPION
 from forecast_platform.schemas.models import TRAINED
 from forecast_platform.vocabulary import (
     DS,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from forecast_platform.forecasting.models.ensemble import Ensemble
 
 ROW: Final = [UNIQUE_ID, H]
-BY_MODELS: Final = (CHAMPION, PREVIOUS_CHAMPION)
+BY_MODELS: Final = (EXPERIMENT, CHAMPION, PREVIOUS_CHAMPION)
 """Who forecasts by an ensemble; the others carry forward or average."""
 
 MAX_EXPLAINED: Final = 20_000
@@ -68,46 +69,64 @@ def contributions_at(
     features = tables.read(FEATURES, region=key.region, weeks=[key.week])
     manifest = manifest_at(key, tables)
     parts = [
-        take_apart(rows, features_of(rows, features), manifest, registry)
+        take_apart(
+            rows,
+            features_of(rows, features),
+            _served(records(rows.head(1))[0], key, manifest, tables),
+            registry,
+        )
         for _, rows in chosen.groupby(["model_name", "model_version", "served_by"], dropna=False)
     ]
     return chosen.join(pd.concat(parts))
 
 
+def _served(row: Row, key: RegionWeek, manifest: Manifest, tables: Snapshot) -> Row | None:
+    """Find the row of the manifest, or of an experiment, that names the model of a forecast."""
+    if row["served_by"] not in BY_MODELS:
+        return None
+    if row["served_by"] == EXPERIMENT:
+        return arm_of(row, key, tables)
+    return manifest.find(str(row["model_name"]), int(row["model_version"]))
+
+
 def take_apart(
-    rows: pd.DataFrame,
-    features: pd.DataFrame,
-    manifest: Manifest,
-    registry: Registry,
+    rows: pd.DataFrame, features: pd.DataFrame, served: Row | None, registry: Registry
 ) -> pd.DataFrame:
-    """Take forecasts of one model apart; what was averaged or carried forward is all base."""
+    """Take forecasts of one model apart; what was averaged or carried forward is all base.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Forecasts.
+    features : pandas.DataFrame
+        As of `features_of`.
+    served : Mapping or None
+        Row that names their model; see `ensemble_of`.
+    registry : Registry
+    """
     from forecast_platform.forecasting.explanation.contributions import BASE, PARTS, contributions
 
     y_hat = rows[Y_HAT].to_numpy(float)
     if rows["served_by"].iloc[0] not in BY_MODELS:
         return pd.DataFrame(0.0, index=rows.index, columns=list(PARTS)).assign(**{BASE: y_hat})
-    model = champion_of(rows.iloc[0], manifest, registry)
-    return contributions(model, features, y_hat)
+    return contributions(ensemble_of(rows.iloc[0], served, registry), features, y_hat)
 
 
-def champion_of(
-    row: Mapping[str, Any] | pd.Series,
-    manifest: Manifest,
-    registry: Registry,
+def ensemble_of(
+    row: Mapping[str, Any] | pd.Series, served: Row | None, registry: Registry
 ) -> "Ensemble":
     """Load the ensemble that made a forecast.
 
     Raises
     ------
     TableMissing
-        If no promotion names the version: the gate was run again since.
+        If nothing names the version: the gate was run again since.
     """
     name, version = str(row["model_name"]), int(row["model_version"])
-    served = manifest.find(name, version)
-    if served is None:
+    if served is None or int(served["champion_version"]) != version:
         raise TableMissing(
-            f"{name} version {version} made the forecast, but promotion no longer names it: "
-            "materialize forecasts again"
+            f"{name} version {version} made the forecast, but neither promotion nor an experiment "
+            "names it any more: materialize forecasts again"
         )
     return load_or_copy(registry, name, served)[0]
 

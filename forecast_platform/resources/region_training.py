@@ -14,6 +14,7 @@ from forecast_platform.errors import TableMissing
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.demand import DemandHistory, read_demand_history
 from forecast_platform.resources.donors import Lenders
+from forecast_platform.resources.feature_codes import FEATURES
 from forecast_platform.resources.members import member_families
 from forecast_platform.resources.model_settings import ModelSettings
 from forecast_platform.resources.registry import Registry
@@ -22,8 +23,6 @@ from forecast_platform.vocabulary import FORMAT, STORE_ID
 
 if TYPE_CHECKING:
     from forecast_platform.forecasting.training import RegionModels, TrainingConfig
-
-FEATURES = "demand_features"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
-"""Old versions and runs of the registry removed, never one that a kept forecast refers to.
+"""Old versions and runs of the registry removed, never one that somebody may still ask for.
 
-What is kept is read from the files that the lake still holds, not only from its latest versions: a
-forecast that was made anew can be read as it was for the audit period, and so must be its model.
+Kept are the models of all forecasts and of both arms beside them, all that ever served (rollback
+and failover go back to them), those that an experiment names, and those that wait for approval.
+This is read from the files that the lake still holds, not only from its latest versions: a forecast
+that was made anew can be read as it was for the audit period, and so must be its model.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,17 +11,26 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+import pandas as pd
+import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from deltalake.fs import DeltaStorageHandler
 
+from forecast_platform.resources.experiments.book import TABLE as EXPERIMENTS
+from forecast_platform.resources.experiments.book import Arm
 from forecast_platform.resources.lake import Lake
-from forecast_platform.resources.manifest import PROMOTION
-from forecast_platform.resources.registry import ModelRegistry, ModelVersionInfo
+from forecast_platform.resources.manifest import PROMOTION, Manifest
+from forecast_platform.resources.registry import ModelRegistry, ModelVersionInfo, model_name
+from forecast_platform.schemas.models import PENDING
+from forecast_platform.vocabulary import REGION, SEGMENT, WEEK
 
 FORECASTS: Final = "forecasts"
 REFERENCES: Final = {FORECASTS: "model_version", PROMOTION: "champion_version"}
 """Tables that refer to models, and their column of the version; that of the name is the same."""
+
+ARM_VERSIONS: Final = ("version_a", "version_b")
+"""Columns of forecasts with the versions of both arms, also of the one that did not serve."""
 
 OURS: Final = "demand-"
 """Registered names of the platform begin so; others are left alone."""
@@ -39,7 +50,7 @@ class Retention:
     deleted_runs : tuple of str
         Runs with all their files, of whose versions none is left.
     n_referred : int
-        Versions that were old enough, but are kept for forecasts that refer to them.
+        Versions that were old enough, but are kept for what refers to them.
     """
 
     n_versions: int
@@ -56,7 +67,7 @@ def retain(
     keep_days: int | None = None,
     dry_run: bool = False,
 ) -> Retention:
-    """Delete versions that are older than a period, bear no alias, and made no kept forecast.
+    """Delete versions that are older than a period, bear no alias, and are referred to by nothing.
 
     Runs go first and their versions after them: a version that is left without its run is old as
     before, so that what is stopped halfway is finished by the next call.
@@ -65,7 +76,7 @@ def retain(
     ----------
     registry : ModelRegistry
     lake : Lake
-        Its forecasts and promotions say what is kept.
+        Its forecasts, promotions and experiments say what is kept.
     now : datetime.datetime
         End of the period, with a time zone.
     keep_days : int, optional
@@ -93,26 +104,67 @@ def retain(
 
 
 def references(lake: Lake) -> set[Reference]:
-    """Collect every version that a forecast or a promotion in any file of the lake refers to."""
-    return {found for table in REFERENCES for found in _references_of(lake, table)}
+    """Collect every version that the lake refers to."""
+    found = {*_named_by_experiments(lake), *_waiting(lake)}
+    for table, column in REFERENCES.items():
+        for region, rows in _files_of(lake, table):
+            found.update(_pairs(rows, "model_name", column))
+            if table == FORECASTS:
+                found.update(_of_arms(rows, region))
+    return found
 
 
-def _references_of(lake: Lake, table: str) -> Iterator[Reference]:
+def _files_of(lake: Lake, table: str) -> Iterator[tuple[str, pa.Table]]:
+    """Read all files of a table, also of its former versions, with the region of each."""
     if not lake.exists(table):
         return
     files = pafs.PyFileSystem(DeltaStorageHandler(lake.uri_of(table), lake.delta_options))
-    column = REFERENCES[table]
-    selector = pafs.FileSelector("", recursive=True)
-    for entry in files.get_file_info(selector):
+    wanted = {"model_name", REFERENCES[table], SEGMENT, *ARM_VERSIONS}
+    for entry in files.get_file_info(pafs.FileSelector("", recursive=True)):
         if entry.type != pafs.FileType.File or not entry.path.endswith(".parquet"):
             continue
         if "_delta_log" in entry.path:
             continue
         with files.open_input_file(entry.path) as file:
-            rows = pq.read_table(file, columns=["model_name", column]).drop_null()
-        pairs = rows.group_by(["model_name", column]).aggregate([])
-        for row in pairs.to_pylist():
-            yield str(row["model_name"]), int(row[column])
+            rows = pq.ParquetFile(file)
+            names = [name for name in rows.schema_arrow.names if name in wanted]
+            folders = dict(part.split("=", 1) for part in entry.path.split("/") if "=" in part)
+            yield folders.get(REGION, ""), rows.read(columns=names)
+
+
+def _pairs(rows: pa.Table, name: str, version: str) -> Iterator[Reference]:
+    known = rows.select([name, version]).drop_null().group_by([name, version]).aggregate([])
+    for row in known.to_pylist():
+        yield str(row[name]), int(row[version])
+
+
+def _of_arms(rows: pa.Table, region: str) -> Iterator[Reference]:
+    """Find the models of both arms: one serves a row, and the other is compared with it."""
+    for column in ARM_VERSIONS:
+        if column in rows.column_names:
+            for segment, version in _pairs(rows, SEGMENT, column):
+                form, _, velocity = segment.partition("_")
+                yield model_name(region, form, velocity), version
+
+
+def _named_by_experiments(lake: Lake) -> Iterator[Reference]:
+    """Find the versions that experiments name, also those that are over: their results stay."""
+    if not lake.exists(EXPERIMENTS):
+        return
+    rows = lake.read(EXPERIMENTS, columns=["arm_a", "arm_b"])
+    for text in {*rows["arm_a"], *rows["arm_b"]}:
+        for one in Arm.from_json(text).versions.values():
+            yield one.model_name, one.version
+
+
+def _waiting(lake: Lake) -> Iterator[Reference]:
+    """Find the challengers that wait for a person's word."""
+    if not lake.exists(PROMOTION):
+        return
+    rows = lake.read(PROMOTION, columns=["model_name", WEEK, "verdict", "challenger_version"])
+    for row in Manifest(rows).newest.values():
+        if row["verdict"] == PENDING and pd.notna(row["challenger_version"]):
+            yield str(row["model_name"]), int(row["challenger_version"])
 
 
 def _delete(

@@ -4,6 +4,7 @@ What is read for which week; loading models and failing over is in `serving`.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -63,34 +64,46 @@ def score(
         rows = tables.read(FEATURES, region=key.region, weeks=[key.week])
     if rows.empty:
         raise TableMissing(f"{key.key} has no rows in demand_features: materialize it first")
-    rule = rule or FailoverRule()
-
-    def fit_baseline(form: str) -> Any:
-        from forecast_platform.forecasting.training import fit_baseline
-
-        demand = read_demand(tables, key.region, key.week)
-        formats = rows.drop_duplicates(STORE_ID).set_index(STORE_ID)[FORMAT]
-        return fit_baseline(demand.assign(format=demand[STORE_ID].map(formats)), form)
-
-    def recent() -> pd.DataFrame:
-        return recent_demand(key, tables, rule.guard_rails.recent_weeks)
-
-    def earlier(name: str) -> Earlier | None:
-        return last_good(key, name, rule.max_carry_weeks, tables)
-
+    scene = _Scene(key, tables, rows, rule or FailoverRule())
     server = Server(
         region=key.region,
         week=key.week,
         manifest=manifest_at(key, tables),
         registry=registry,
-        fit_baseline=fit_baseline,
-        recent=recent,
-        earlier=earlier,
-        rule=rule,
+        fit_baseline=scene.fit_baseline,
+        recent=scene.recent,
+        earlier=scene.earlier,
+        rule=scene.rule,
         served_by=served_by or {},
     )
     made = with_experiments(key, server.forecast(rows), tables, server)
     return with_ids(key, made)
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What a server may ask for while it forecasts, read when it does."""
+
+    key: RegionWeek
+    tables: Snapshot
+    rows: pd.DataFrame
+    rule: FailoverRule
+
+    def fit_baseline(self, form: str) -> Any:
+        """Make the historical average of a format from the demand known at the week."""
+        from forecast_platform.forecasting.training import fit_baseline
+
+        demand = read_demand(self.tables, self.key.region, self.key.week)
+        formats = self.rows.drop_duplicates(STORE_ID).set_index(STORE_ID)[FORMAT]
+        return fit_baseline(demand.assign(format=demand[STORE_ID].map(formats)), form)
+
+    def recent(self) -> pd.DataFrame:
+        """Read the demand that guard rails are laid by."""
+        return recent_demand(self.key, self.tables, self.rule.guard_rails.recent_weeks)
+
+    def earlier(self, name: str) -> Earlier | None:
+        """Find the last good forecast by the name of its model."""
+        return last_good(self.key, name, self.rule.max_carry_weeks, self.tables)
 
 
 def recent_demand(key: RegionWeek, tables: Snapshot, weeks: int) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from forecast_platform.quality.drift import Columns, judge_values, sketch_weeks
 from forecast_platform.quality.verdicts import PAST_WEEKS
 from forecast_platform.resources.demand import read_demand_history
 from forecast_platform.resources.snapshot import Snapshot
-from forecast_platform.schemas.forecasts import CHAMPION
+from forecast_platform.schemas.forecasts import CHAMPION, EXPERIMENT
 from forecast_platform.schemas.models import AGEING_AFTER, STALE_AFTER
 from forecast_platform.schemas.monitoring import (
     SEGMENTS,
@@ -120,11 +120,11 @@ class Past:
         rows = rows[rows[DS].isin(list(weeks)) & (rows[WEEK] < known_at)]
         promised = self.promised.rename(columns={WEEK: CUTOFF})
         rows = rows.merge(promised, on=[CUTOFF, SEGMENT], how="left")
-        is_champion = rows["served_by"] == CHAMPION
+        by = rows["served_by"]
         rows["mape_promised"] = rows["mape_promised"].where(
-            is_champion | (rows["served_by"] != HISTORICAL_AVERAGE), rows["mape_baseline_promised"]
+            by != HISTORICAL_AVERAGE, rows["mape_baseline_promised"]
         )
-        return rows.assign(is_champion=is_champion)
+        return rows.assign(is_champion=by == CHAMPION, is_arm=by == EXPERIMENT)
 
 
 def score_week(key: RegionWeek, past: Past) -> pd.DataFrame:

@@ -117,6 +117,13 @@ class TrainedEnsembles(pa.DataFrameModel):
         description="What started the training, joined by commas: timer, data, code, stale, "
         "degraded, drift, manual; none in old rows",
     )
+    n_weeks_of_other_code: Series[pd.Int64Dtype] = pa.Field(
+        ge=0,
+        nullable=True,
+        coerce=True,
+        description="Weeks learnt from whose features are known to be made by other code than "
+        "those of the newest week; none in old rows [weeks]",
+    )
 
     class Config(pa.DataFrameModel.Config):
         """Column set and key."""

@@ -74,6 +74,13 @@ class ForecastAccuracy(pa.DataFrameModel):
     share_champion: Series[float] = pa.Field(
         ge=0, le=1, description="Share of the forecasts that a champion served [fraction]"
     )
+    share_experiment: Series[float] = pa.Field(
+        ge=0,
+        le=1,
+        nullable=True,
+        description="Share of the forecasts that an arm of an experiment served in its place, as "
+        "was wanted; none in old rows [fraction]",
+    )
     mape_promised: Series[float] = pa.Field(
         ge=0, nullable=True, description="MAPE that validation found of the models [fraction]"
     )

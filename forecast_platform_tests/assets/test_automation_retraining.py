@@ -10,16 +10,27 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from forecast_platform.assets import forecasts, monitoring, promotion, training, validation
+from forecast_platform.assets import (
+    features,
+    forecasts,
+    monitoring,
+    promotion,
+    training,
+    validation,
+)
 from forecast_platform.assets.features import demand_features
 from forecast_platform.assets.training import trained_ensembles
 from forecast_platform.automation import retraining
-from forecast_platform.automation.jobs import retrain_ensemble
+from forecast_platform.automation.jobs import remake_features, retrain_ensemble
 from forecast_platform.automation.retraining import build_retraining_sensor
 from forecast_platform.automation.schedules import build_weekly_forecast_schedule
+from forecast_platform.checks.learning import learnt_from_features_of_one_code
 from forecast_platform.partitions import RegionWeek
+from forecast_platform.resources import code_version
+from forecast_platform.resources.feature_codes import FeatureCodes
 from forecast_platform.resources.io_manager import LakeIOManager
 from forecast_platform.resources.lake import Lake
+from forecast_platform.resources.model_settings import ModelSettings
 from forecast_platform.resources.triggers import TRIGGER_TAG
 from forecast_platform.schemas.models import TrainedEnsembles
 from forecast_platform.schemas.monitoring import SEGMENTS, ModelHealth
@@ -30,7 +41,7 @@ from forecast_platform_tests.fakes import InMemoryRegistry
 KEY = RegionWeek(REGION, WEEKS[-1])
 BEFORE = RegionWeek(REGION, WEEKS[-2])
 EARLY = RegionWeek(REGION, WEEKS[-9])
-MODULES = (training, validation, promotion, forecasts, monitoring)
+MODULES = (features, training, validation, promotion, forecasts, monitoring)
 OTHER_CODE = "c" * 64
 
 
@@ -60,11 +71,11 @@ class Daemon:
         return new
 
     def run(self, request: dg.RunRequest) -> None:
-        """Run the job as it is asked for."""
+        """Run the job that is asked for, on the partitions that are asked for."""
         world = self.world
         definitions = dg.Definitions(
             assets=dg.load_assets_from_modules(MODULES),
-            jobs=[retrain_ensemble],
+            jobs=[retrain_ensemble, remake_features],
             resources={
                 "lake": world.lake,
                 "lake_io_manager": LakeIOManager(lake=world.lake),
@@ -74,7 +85,7 @@ class Daemon:
             },
             executor=dg.in_process_executor,
         )
-        definitions.resolve_job_def(retrain_ensemble.name).execute_in_process(
+        definitions.resolve_job_def(request.job_name or retrain_ensemble.name).execute_in_process(
             partition_key=request.partition_key, tags=request.tags, instance=world.instance
         )
 
@@ -123,6 +134,41 @@ def write_health(world: World, key: RegionWeek, **told: Any) -> None:
 def other_code(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (retraining, training):
         monkeypatch.setattr(module, "training_code_digest", lambda _: OTHER_CODE)
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the code, which is taken for the installed one."""
+    package = tmp_path / "package"
+    for one in code_version.CODE:
+        place = code_version.PACKAGE / one
+        copy_place = shutil.copytree if place.is_dir() else shutil.copyfile
+        (package / one).parent.mkdir(parents=True, exist_ok=True)
+        copy_place(place, package / one)
+    monkeypatch.setattr(code_version, "PACKAGE", package)
+    return package
+
+
+def change_features(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Change code of features: its text on the disk, and what it makes."""
+    changed = package / "forecasting/features/windows.py"
+    changed.write_text(changed.read_text() + f"\nFACTOR = {len(changed.read_text())}\n")
+    make = features.make_features
+
+    def make_otherwise(*given: Any) -> pd.DataFrame:
+        made = make(*given)
+        return made.assign(base_level=made["base_level"] * 1.01)
+
+    monkeypatch.setattr(features, "make_features", make_otherwise)
+
+
+def codes_learnt_from(world: World, key: RegionWeek = KEY) -> dict[pd.Timestamp, str | None]:
+    """Find which code made the features of every week that the models learnt from."""
+    [commit] = world.lake.history("trained_ensembles", limit=1)
+    version = commit["provenance"]["read"]["demand_features"]
+    first = key.week - pd.Timedelta(weeks=world.settings.training_weeks)
+    learnt = [week for week in WEEKS if first <= week <= key.week]
+    return FeatureCodes(world.lake).of(REGION, learnt, version)
 
 
 def causes(requests: list[dg.RunRequest]) -> list[tuple[str, str]]:
@@ -229,6 +275,129 @@ def test_new_code_trains_once(daemon: Daemon, monkeypatch: pytest.MonkeyPatch):
 
     assert daemon.tick() == []
     assert recorded(daemon.world) == ("code", OTHER_CODE)
+
+
+def test_changed_features_are_made_again_before_models_learn_from_them(
+    daemon: Daemon, installed: Path, monkeypatch: pytest.MonkeyPatch
+):
+    old = code_version.feature_code_digest()
+    before = daemon.world.rows("demand_features", EARLY)
+    change_features(installed, monkeypatch)
+    new = code_version.feature_code_digest()
+
+    [first] = daemon.tick()
+    assert (first.job_name, first.tags[TRIGGER_TAG]) == ("remake_features", "code")
+    daemon.run(first)
+    assert (daemon.world.rows("demand_features", EARLY)["base_level"] != before["base_level"]).any()
+    [second] = daemon.tick()
+    assert (second.job_name, causes([second])) == ("retrain_ensemble", [(KEY.key, "code")])
+    daemon.run(second)
+
+    assert old != new
+    assert set(codes_learnt_from(daemon.world).values()) == {new}
+    assert len(codes_learnt_from(daemon.world)) > 20
+    assert recorded(daemon.world)[0] == "code"
+    assert daemon.tick() == []
+
+
+def test_only_the_weeks_that_are_learnt_from_are_made_again(
+    daemon: Daemon, installed: Path, monkeypatch: pytest.MonkeyPatch
+):
+    daemon.world.settings = ModelSettings(epochs=2, training_weeks=12)
+    change_features(installed, monkeypatch)
+    daemon.world.make([demand_features], RegionWeek(REGION, WEEKS[-5]))
+
+    requests = daemon.tick()
+
+    assert [
+        tuple(one.tags[f"dagster/asset_partition_range_{end}"][-10:] for end in ("start", "end"))
+        for one in requests
+    ] == [
+        (f"{WEEKS[-13]:%Y-%m-%d}", f"{WEEKS[-6]:%Y-%m-%d}"),
+        (f"{WEEKS[-4]:%Y-%m-%d}", f"{WEEKS[-1]:%Y-%m-%d}"),
+    ]
+
+
+def test_a_comment_in_the_code_of_features_makes_nothing_again(daemon: Daemon, installed: Path):
+    changed = installed / "forecasting/features/windows.py"
+    changed.write_text(f"# Said otherwise.\n{changed.read_text()}")
+
+    assert daemon.tick() == []
+
+
+def test_changed_code_of_models_leaves_features_alone(daemon: Daemon, installed: Path):
+    changed = installed / "forecasting/models/objective.py"
+    changed.write_text(f"{changed.read_text()}\nFACTOR = 2\n")
+
+    [request] = daemon.tick()
+
+    assert request.job_name == "retrain_ensemble"
+
+
+def test_features_that_cannot_be_made_again_hold_the_models_back_and_are_told(
+    daemon: Daemon, installed: Path, monkeypatch: pytest.MonkeyPatch
+):
+    change_features(installed, monkeypatch)
+    assert len(daemon.tick()) == 1  # and that run fails
+
+    assert daemon.tick() == []
+    assert f"features of {len(WEEKS)} weeks were made by other code still" in daemon.skipped
+
+
+def test_features_are_made_again_a_bounded_number_of_times(
+    daemon: Daemon, installed: Path, monkeypatch: pytest.MonkeyPatch
+):
+    daemon.max_per_week = 2
+    n_asked = 0
+    for _ in range(4):
+        change_features(installed, monkeypatch)
+        n_asked += len(daemon.tick())
+
+    assert n_asked == 2
+    assert "held back" in daemon.skipped
+
+
+def test_a_correction_waits_for_changed_features_and_is_answered_with_them(
+    daemon: Daemon, installed: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write_demand(daemon.world, EARLY, 2)
+    change_features(installed, monkeypatch)
+
+    [first] = daemon.tick()
+    daemon.run(first)
+
+    assert causes(daemon.tick()) == [(KEY.key, "data,code")]
+
+
+def test_a_timer_that_came_first_is_made_good(
+    daemon: Daemon, installed: Path, monkeypatch: pytest.MonkeyPatch
+):
+    world = daemon.world
+    change_features(installed, monkeypatch)
+    world.make([demand_features, trained_ensembles, learnt_from_features_of_one_code], KEY)
+    assert world.rows("trained_ensembles", KEY)["n_weeks_of_other_code"].unique() > 20
+
+    [first] = daemon.tick()
+    daemon.run(first)
+    [second] = daemon.tick()
+    daemon.run(second)
+
+    assert causes([first]) == [("None", "code")]
+    assert causes([second]) == [(KEY.key, "code")]
+    assert set(world.rows("trained_ensembles", KEY)["n_weeks_of_other_code"]) == {0}
+
+
+def test_learning_from_two_codes_is_told(
+    daemon: Daemon, installed: Path, monkeypatch: pytest.MonkeyPatch
+):
+    change_features(installed, monkeypatch)
+    checked = [demand_features, trained_ensembles, learnt_from_features_of_one_code]
+
+    [told] = daemon.world.make(checked, KEY).get_asset_check_evaluations()
+
+    assert not told.passed
+    assert told.severity is dg.AssetCheckSeverity.WARN
+    assert f"features of {len(WEEKS) - 1} weeks were made by other code" in str(told.description)
 
 
 def test_models_from_before_digests_do_not_tell_their_code(

@@ -19,6 +19,7 @@ ALL_HORIZONS: Final = 0
 LOW: Final = "y_hat_p10"
 HIGH: Final = "y_hat_p90"
 IS_CHAMPION: Final = "is_champion"
+IS_ARM: Final = "is_arm"
 PROMISED: Final = "mape_promised"
 BASELINE_PROMISED: Final = "mape_baseline_promised"
 
@@ -30,8 +31,9 @@ def score_realised(forecasts: pd.DataFrame, actuals: pd.DataFrame) -> pd.DataFra
     ----------
     forecasts : pandas.DataFrame
         ``unique_id``, ``ds``, ``h``, ``segment``, ``y_hat`` and ``historical_average`` made at the
-        same time [units]; ``is_champion``; ``mape_promised`` and ``mape_baseline_promised`` by
-        validation [fraction], which may be missing; optionally ``y_hat_p10`` and ``y_hat_p90``.
+        same time [units]; ``is_champion`` and ``is_arm``, who served; ``mape_promised`` and
+        ``mape_baseline_promised`` by validation [fraction], which may be missing; optionally
+        ``y_hat_p10`` and ``y_hat_p90``.
     actuals : pandas.DataFrame
         ``unique_id``, ``ds``, ``y`` [units], one row each.
 
@@ -79,6 +81,7 @@ def _measured(rows: pd.DataFrame) -> dict[str, Any]:
         "bias_baseline": bias(actual, average),
         "value_added": baseline - scores["mape"],
         "share_champion": float(rows[IS_CHAMPION].mean()),
+        "share_experiment": float(rows[IS_ARM].mean()),
         PROMISED: _mean(rows[PROMISED]),
         BASELINE_PROMISED: _mean(rows[BASELINE_PROMISED]),
     }

@@ -98,3 +98,18 @@ def test_a_failure_counts_until_a_later_run_succeeds(home: Path) -> None:
             "east": ("2024-01-01", "2024-01-08"),
             "west": ("2024-01-01",),
         }
+
+
+def test_a_killed_run_has_failed_before_anybody_marks_it(home: Path) -> None:
+    started = dg.DagsterRunStatus.STARTED
+    gone = {PROCESS_TAG: f"{platform.node()}:{dead_process()}"}
+    with open_instance(Settings(home=home)) as instance:
+        add_regions(instance, ["west", "east"])
+        tagged(instance, dg.DagsterRunStatus.SUCCESS, **{"dagster/partition": "west|2024-01-01"})
+        tagged(instance, started, **{"dagster/partition": "west|2024-01-01"}, **gone)
+        tagged(instance, dg.DagsterRunStatus.SUCCESS, **{"dagster/partition": "east|2024-01-01"})
+        under_way = {"dagster/partition": "east|2024-01-01", PROCESS_TAG: this_process()}
+        tagged(instance, started, **under_way)
+
+        assert failed_region_weeks(instance) == {"west": ("2024-01-01",)}
+        assert {run.status for run in instance.get_runs()} >= {started}, "looking changes nothing"

@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 from forecast_platform.resources import code_version
-from forecast_platform.resources.code_version import digest_of, training_code_digest
+from forecast_platform.resources.code_version import (
+    digest_of,
+    feature_code_digest,
+    training_code_digest,
+)
 from forecast_platform.resources.triggers import trigger_tag, triggered_by
 from forecast_platform.schemas.models import Trigger
 
@@ -109,6 +113,39 @@ def test_all_modules_that_train_are_covered():
         "resources/region_training.py",
     }
     assert not covered & set(code_version.ONLY_DESCRIBES)
+
+
+def test_all_modules_that_make_features_are_covered():
+    covered = {name for name, _ in code_version._files_of_the_package(code_version.FEATURE_CODE)}
+
+    for name in ("forecasting/features/assemble.py", "resources/featuring.py"):
+        text = (code_version.PACKAGE / name).read_text()
+        imported = re.findall(r"from forecast_platform\.((?:forecasting|resources)[\w.]+)", text)
+        paths = {f"{one.replace('.', '/')}.py" for one in imported}
+        assert paths - {"resources/snapshot.py"} <= covered
+
+
+@pytest.mark.parametrize(
+    ("name", "is_other"),
+    [
+        ("forecasting/features/windows.py", True),
+        ("resources/demand.py", True),
+        ("forecasting/features/training.py", False),
+        ("forecasting/training.py", False),
+    ],
+)
+def test_features_have_a_version_of_their_own(tmp_path, monkeypatch, name: str, is_other: bool):
+    place = tmp_path / "package"
+    for one, path in code_version._files_of_the_package():
+        (place / one).parent.mkdir(parents=True, exist_ok=True)
+        (place / one).write_bytes(path.read_bytes())
+    monkeypatch.setattr(code_version, "PACKAGE", place)
+    before = feature_code_digest(), training_code_digest()
+
+    (place / name).write_text(f"{(place / name).read_text()}\nANOTHER = 1\n")
+
+    assert (feature_code_digest() != before[0]) is is_other
+    assert training_code_digest() != before[1]
 
 
 def test_a_members_own_module_is_part_of_the_version(tmp_path, monkeypatch):

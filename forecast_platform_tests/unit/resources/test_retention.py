@@ -9,9 +9,12 @@ import pytest
 
 from forecast_platform.errors import CorruptModel
 from forecast_platform.partitions import RegionWeek
+from forecast_platform.resources.experiments.book import Arm, Experiment, Version, record
 from forecast_platform.resources.lake import Lake
+from forecast_platform.resources.manifest import Manifest
 from forecast_platform.resources.registry import Candidate, ModelRegistry
 from forecast_platform.resources.retention import references, retain
+from forecast_platform.schemas.experiments import Design, State
 
 NAME = "demand-north-large-fast"
 OTHER = "demand-north-large-slow"
@@ -45,6 +48,43 @@ def forecast(lake: Lake, week: pd.Timestamp, name: str, version: int | None) -> 
         {"region": ["north"], "week": [week], "model_name": [name], "model_version": [version]}
     ).astype({"model_version": "Int64"})
     lake.write("forecasts", rows, [RegionWeek("north", week)], run_id="test")
+
+
+def promote(lake: Lake, week: pd.Timestamp, champion: int | None, **told: object) -> None:
+    """Write who serves from a week on, and who waits."""
+    row = {
+        "region": "north",
+        "week": week,
+        "model_name": NAME,
+        "champion_version": champion,
+        "cutoff": week,
+        "challenger_version": None,
+        "verdict": "promoted",
+    }
+    rows = pd.DataFrame([row | told])
+    rows = rows.astype({"champion_version": "Int64", "challenger_version": "Int64"})
+    lake.write("promotion", rows, [RegionWeek("north", week)], run_id="test")
+
+
+def pin(lake: Lake, state: State, version: int) -> None:
+    """Start an experiment of one version against the champion, or end it."""
+    pinned = Version(NAME, version, "0" * 64, "nowhere", "2024-01-01")
+    one = Experiment(
+        region="north",
+        name="old_or_new",
+        state=state,
+        design=Design.STORES,
+        segments=("large_fast",),
+        a=Arm(follows="champion"),
+        b=Arm(versions={"large_fast": pinned}),
+        first_week=WEEKS[0],
+        last_week=WEEKS[1] if state is State.STOPPED else None,
+        who="ada",
+        why="to see",
+        decided_at=f"2024-01-0{1 + (state is State.STOPPED)}T00:00:00+00:00",
+        run_id="test",
+    )
+    record(lake, [one], "test")
 
 
 def left(registry: ModelRegistry, name: str) -> list[int]:
@@ -93,6 +133,69 @@ def test_a_forecast_without_a_registered_model_refers_to_none(lake: Lake):
     forecast(lake, WEEKS[2], NAME, 3)
 
     assert references(lake) == {(NAME, 3)}
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.STOPPED])
+def test_what_an_experiment_names_stays_while_it_runs_and_when_it_is_over(
+    registry: ModelRegistry, lake: Lake, state: State
+):
+    pin(lake, State.RUNNING, 2)
+    if state is State.STOPPED:
+        pin(lake, State.STOPPED, 2)
+
+    retain(registry, lake, now=IN_THREE_YEARS, keep_days=365)
+
+    assert left(registry, NAME) == [2, 4]
+    assert registry.load_files(NAME, 2) == {"m": b"\x01"}
+
+
+def test_the_arm_that_did_not_serve_a_forecast_stays_too(registry: ModelRegistry, lake: Lake):
+    arms = {"segment": "large_fast", "model_name": NAME, "model_version": 1}
+    rows = pd.DataFrame([arms | {"region": "north", "week": WEEKS[1], "version_b": 3}])
+    lake.write("forecasts", rows, [RegionWeek("north", WEEKS[1])], run_id="test")
+
+    retain(registry, lake, now=IN_THREE_YEARS, keep_days=365)
+
+    assert left(registry, NAME) == [1, 3, 4]
+
+
+def test_a_rollback_finds_every_former_champion(registry: ModelRegistry, lake: Lake):
+    for week, version in zip(WEEKS, (1, 2, 2, 4), strict=True):
+        promote(lake, week, version)
+
+    retain(registry, lake, now=IN_THREE_YEARS, keep_days=365)
+
+    former = Manifest(lake.read("promotion")).previous(NAME)
+    assert former is not None
+    assert registry.load_files(NAME, int(former["champion_version"])) == {"m": b"\x01"}
+    assert left(registry, NAME) == [1, 2, 4]
+
+
+def test_a_challenger_that_waits_for_a_word_stays_and_those_that_were_judged_go(
+    registry: ModelRegistry, lake: Lake
+):
+    for week, version in zip(WEEKS, (1, 2, 3), strict=False):
+        promote(lake, week, None, challenger_version=version, verdict="pending")
+
+    retain(registry, lake, now=IN_THREE_YEARS, keep_days=365)
+
+    assert left(registry, NAME) == [3, 4]
+
+
+def test_a_failover_can_go_back_to_the_last_forecast_and_the_baseline(
+    registry: ModelRegistry, lake: Lake
+):
+    average = "demand-north-large-historical_average"
+    for number, week in enumerate(WEEKS):
+        one = Candidate(name=average, files={"m": bytes([9, number])}, alias="baseline")
+        registry.log_region_week("north", week, [one], metrics={}, params={}, tags={})
+    promote(lake, WEEKS[2], 1, model_name=average)
+    forecast(lake, WEEKS[3], NAME, 3)
+
+    retain(registry, lake, now=IN_THREE_YEARS, keep_days=365)
+
+    assert left(registry, average) == [1, 4]
+    assert left(registry, NAME) == [3, 4]
 
 
 @pytest.mark.parametrize(("days", "n_left"), [(700, 4), (731, 1)])
