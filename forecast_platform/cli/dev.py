@@ -1,6 +1,7 @@
 """``forecast-platform dev``: the Dagster UI and daemon on this machine."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -25,7 +26,7 @@ def dev(
     *,
     port: Annotated[int, typer.Option(help="Port of the UI.", min=1, max=65535)] = 3000,
 ) -> None:
-    """Open the Dagster UI with its daemon on 127.0.0.1, until you press Ctrl-C.
+    """Open the Dagster UI with its daemon on 127.0.0.1, until Ctrl-C or SIGTERM.
 
     It shows the same runs and tables as the other commands. The UI has no login, so it listens on
     this machine only.
@@ -42,6 +43,9 @@ def dev(
     environment = dict(os.environ)  # noqa: TID251 - handed on whole to Dagster
     environment |= {"DAGSTER_HOME": str(home), "DAGSTER_DISABLE_TELEMETRY": "1"}
     environment["PYTHONWARNINGS"] = quietened(environment.get("PYTHONWARNINGS", ""))
+    # Dagster ends by SIGINT, SIGTERM too. Shells start what runs in the background (&, nohup) with
+    # SIGINT ignored, which all that is started from it inherits: it would never end.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.execve(dagster, [dagster, "dev", *where], environment)  # noqa: S606 - fixed command
 
 

@@ -37,7 +37,7 @@ from forecast_platform.resources.region_training import (
 )
 from forecast_platform.resources.registry import Registry
 from forecast_platform.resources.scoring import score, with_ids
-from forecast_platform.resources.serving import load_or_copy
+from forecast_platform.resources.serving_models import load_or_copy
 from forecast_platform.resources.snapshot import Snapshot
 from forecast_platform.schemas.features import DemandFeatures
 from forecast_platform.schemas.forecasts import CARRIED_FORWARD

@@ -13,7 +13,7 @@ import pandas as pd
 from forecast_platform.errors import RegistryError
 from forecast_platform.resources.manifest import PROMOTION, records
 from forecast_platform.resources.registry import Registry
-from forecast_platform.resources.serving import load_or_copy
+from forecast_platform.resources.serving_models import load_or_copy
 from forecast_platform.resources.snapshot import Snapshot
 from forecast_platform.schemas.models import STALE_AFTER
 from forecast_platform.vocabulary import CUTOFF, ENSEMBLE, REGION, WEEK

@@ -16,7 +16,7 @@ from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.manifest import Row
 from forecast_platform.resources.packing import ORIGIN
 from forecast_platform.resources.registry import Registry
-from forecast_platform.resources.serving import load_or_copy
+from forecast_platform.resources.serving_models import load_or_copy
 from forecast_platform.resources.snapshot import Snapshot
 from forecast_platform.schemas.models import STALE_AFTER
 from forecast_platform.vocabulary import CUTOFF, DS, ENSEMBLE, SEGMENT, STORE_ID, UNIQUE_ID, WEEK, Y

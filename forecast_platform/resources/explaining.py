@@ -16,7 +16,7 @@ from forecast_platform.resources.experiments.arms import arm_of
 from forecast_platform.resources.manifest import Manifest, Row, manifest_at, records
 from forecast_platform.resources.registry import Registry
 from forecast_platform.resources.scoring import FEATURES
-from forecast_platform.resources.serving import load_or_copy, read_model
+from forecast_platform.resources.serving_models import load_or_copy, read_model
 from forecast_platform.resources.snapshot import Snapshot
 from forecast_platform.schemas.explanations import IMPORTANCE
 from forecast_platform.schemas.forecasts import CHAMPION, EXPERIMENT, PREVIOUS_CHAMPION

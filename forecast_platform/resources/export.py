@@ -25,7 +25,7 @@ from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.manifest import PROMOTION, Manifest
 from forecast_platform.resources.model_files import write_files
 from forecast_platform.resources.registry import Registry
-from forecast_platform.resources.serving import fetch_or_copy, read_model
+from forecast_platform.resources.serving_models import fetch_or_copy, read_model
 from forecast_platform.settings import get_settings
 from forecast_platform.vocabulary import ENSEMBLE, FORMAT
 

@@ -3,11 +3,11 @@
 In this order: the champion, the champion before it, the last good forecast of the same model
 carried forward, the historical average. Each serves when all before it are missing, corrupt, too
 old, out of reach, or answer nonsense; the rows say which one did and why. Which models are promoted
-is decided in the promotion asset; what a model computes belongs to
+is decided in the promotion asset; fetching one is in `serving_models`; what it computes belongs to
 `forecast_platform.forecasting.models`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,18 +15,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast_platform.errors import (
-    CorruptModel,
-    LakeError,
-    NoChampion,
-    RegistryError,
-    RegistryUnavailable,
-)
+from forecast_platform.errors import LakeError, NoChampion, RegistryError
 from forecast_platform.forecasting.evaluation.guard_rails import FailoverRule
 from forecast_platform.resources.carrying import Earlier
 from forecast_platform.resources.manifest import Manifest, Row
-from forecast_platform.resources.members import as_columns, member_families
+from forecast_platform.resources.members import as_columns
 from forecast_platform.resources.registry import Registry, model_name
+from forecast_platform.resources.serving_models import (
+    LevelOfFeatures,
+    ServingModel,
+    Unserved,
+    load_or_copy,
+    origin_of,
+    range_of,
+    range_or_none,
+)
 from forecast_platform.schemas.forecasts import (
     CARRIED_FORWARD,
     CHAMPION,
@@ -50,27 +53,6 @@ STATE = "state"
 COPY_USED = "copy_used"
 """Columns of a server's answer that are not of the forecasts: the `ServingState` of the segment,
 and why the local copy of a model served; missing where it came from its store."""
-
-
-class Unserved(RegistryError):  # noqa: N818 - named as its siblings
-    """One step of the failover could not serve; the message says why."""
-
-
-@dataclass(frozen=True)
-class ServingModel:
-    """A model that is ready to forecast, and who it is.
-
-    Attributes
-    ----------
-    copy_used : str or None
-        Why its local copy was taken; None where it came from its store.
-    """
-
-    model: Any
-    name: str
-    version: int | None
-    cutoff: pd.Timestamp
-    copy_used: str | None = None
 
 
 @dataclass
@@ -185,7 +167,7 @@ class Server:
         forecast = self._checked(np.asarray(serving.model.combine(members), float), made)
         between = range_of(serving, made, forecast, members=members)
         served = {Y_HAT: forecast, **between, **as_columns(members)}
-        return served | _origin(serving, served_by), serving.copy_used
+        return served | origin_of(serving, served_by), serving.copy_used
 
     def _by_earlier(self, made: pd.DataFrame, name: str, reasons: list[str]) -> pd.DataFrame:
         """Carry the last good forecast forward; series that it has not get the average."""
@@ -221,7 +203,7 @@ class Server:
         nobody = as_columns(pd.DataFrame(index=rows.index))
         made = rows.assign(**{Y_HAT: average, HISTORICAL_AVERAGE: average, **nobody})
         made = made.assign(**range_or_none(baseline, rows, average))
-        return made.assign(**{COPY_USED: None, **_origin(baseline, HISTORICAL_AVERAGE)})
+        return made.assign(**{COPY_USED: None, **origin_of(baseline, HISTORICAL_AVERAGE)})
 
     def _baseline(self, form: str) -> ServingModel:
         """Load the registered baseline of a format, or make it again."""
@@ -279,110 +261,6 @@ class Server:
         if self._demand is None:
             self._demand = self.recent()
         return self._demand
-
-
-class LevelOfFeatures:
-    """The level of each series in its features: what is left when no demand can be read."""
-
-    def predict(self, rows: pd.DataFrame) -> NDArray[np.float64]:
-        """Forecast the level of each row [units]."""
-        return np.expm1(np.nan_to_num(rows["base_level"].to_numpy(float)))
-
-    def predict_quantiles(self, rows: pd.DataFrame, levels: Sequence[float]) -> NDArray[np.float64]:
-        """Say that nothing is known about a range."""
-        return np.full((len(rows), len(levels)), np.nan)
-
-
-def load_or_copy(registry: Registry, name: str, row: Row) -> tuple[Any, str | None]:
-    """Fetch a promoted model; where its store does not answer, take the verified local copy.
-
-    Returns
-    -------
-    model : object
-    copy_used : str or None
-        Why the copy was taken.
-
-    Raises
-    ------
-    CorruptModel
-        If its files are gone, differ from the registered ones, or are no model.
-    RegistryUnavailable
-        If they cannot be reached and there is no copy.
-    """
-    files, copy_used = fetch_or_copy(registry, name, row)
-    model = read_model(files, str(row["artifact_uri"]))
-    if copy_used is None:
-        registry.copies.keep(name, str(row["sha256"]), files)
-    return model, copy_used
-
-
-def fetch_or_copy(registry: Registry, name: str, row: Row) -> tuple[dict[str, bytes], str | None]:
-    """Fetch the verified files of a promoted model, or its local copy; see `load_or_copy`."""
-    uri, digest = str(row["artifact_uri"]), str(row["sha256"])
-    try:
-        return registry.fetch(uri, digest), None
-    except RegistryUnavailable as error:
-        copied = registry.copies.find(name, digest)
-        if copied is None:
-            raise RegistryUnavailable(f"{error}; there is no local copy") from error
-        return copied, str(error)
-
-
-def read_model(files: Mapping[str, bytes], what: str) -> Any:
-    """Read verified files as a model.
-
-    Raises
-    ------
-    CorruptModel
-        If they are none.
-    """
-    from forecast_platform.forecasting.models.base import CorruptModelFiles
-    from forecast_platform.forecasting.models.files import load_model
-
-    try:
-        return load_model(files, member_families())
-    except CorruptModelFiles as error:
-        raise CorruptModel(f"{what}: {error}") from error
-
-
-def _origin(model: ServingModel, served_by: str) -> dict[str, Any]:
-    return {
-        "model_name": model.name,
-        "model_version": model.version,
-        "cutoff": model.cutoff,
-        "served_by": served_by,
-    }
-
-
-def range_of(
-    model: ServingModel, rows: pd.DataFrame, forecast: NDArray[np.float64], **known: Any
-) -> dict[str, NDArray[np.float64]]:
-    """Forecast the range, a column each; nan of a model that was made before there were ranges.
-
-    Raises
-    ------
-    Unserved
-        If it are no numbers, or they cross, or do not hold the forecast.
-    """
-    levels = tuple(QUANTILES.values())
-    quantiles = model.model.predict_quantiles(rows, levels, **known)
-    if np.isnan(quantiles).all():
-        return dict(zip(QUANTILES, quantiles.T, strict=True))
-    rising = np.isfinite(quantiles).all() and (np.diff(quantiles, axis=1) >= 0).all()
-    low, high = quantiles[:, 0], quantiles[:, -1]
-    if not rising or (low < 0).any() or (forecast < low).any() or (forecast > high).any():
-        raise Unserved("it forecasts a range that does not hold its forecast")
-    return dict(zip(QUANTILES, quantiles.T, strict=True))
-
-
-def range_or_none(
-    model: ServingModel, rows: pd.DataFrame, forecast: NDArray[np.float64]
-) -> dict[str, Any]:
-    """Forecast the range of the last resort: where that fails, there is none."""
-    try:
-        return range_of(model, rows, forecast)
-    except Unserved:
-        return dict.fromkeys(QUANTILES, np.nan)
 
 
 def _told(error: Exception) -> str:
