@@ -1,14 +1,16 @@
 """How often the watch on production raises a false alarm, and how soon it finds a planted shift.
 
-    python -m benchmarks.watching [--home data] [--shift 0.7]
+    python -m benchmarks.watching [--home data] [--shift 0.7] [--weekly]
 
 Takes a home whose weeks have features, as `make demo` leaves one. In each region, models of one
-week forecast every later one; residuals and features of these weeks are judged as
+week forecast every later one; with ``--weekly`` models are trained again each week, and the
+newest forecast. Residuals and features of these weeks are judged as
 `forecast_platform.resources.watching` judges them, and once more with all demand from a week on
-multiplied by ``--shift``. Nothing is written.
+multiplied by ``--shift``, which no model has learnt from. Nothing is written.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,17 +32,23 @@ WITHIN = 3
 
 
 def _served(
-    inputs: TrainingInputs, region: str, cutoff: pd.Timestamp, settings: ModelSettings
+    inputs: TrainingInputs,
+    region: str,
+    cutoffs: Sequence[pd.Timestamp],
+    settings: ModelSettings,
 ) -> pd.DataFrame:
-    """Forecast every week after the cutoff one week ahead, and put what was demanded beside."""
-    models = train_at(RegionWeek(region, cutoff), inputs, settings)
-    rows = inputs.features
-    rows = rows[(rows[H] == 1) & (rows[WEEK] >= cutoff)]
-    parts = [
-        own.assign(**{Y_HAT: models.ensembles[str(segment)].predict(own)})
-        for segment, own in rows.groupby(SEGMENT, observed=True)
-        if str(segment) in models.ensembles
-    ]
+    """Forecast the weeks from each cutoff to the next one week ahead, beside what was demanded."""
+    rows = inputs.features[inputs.features[H] == 1]
+    ends = [*cutoffs[1:], rows[WEEK].max() + pd.Timedelta(weeks=1)]
+    parts = []
+    for cutoff, end in zip(cutoffs, ends, strict=True):
+        models = train_at(RegionWeek(region, cutoff), inputs, settings)
+        own = rows[(rows[WEEK] >= cutoff) & (rows[WEEK] < end)]
+        parts += [
+            found.assign(**{Y_HAT: models.ensembles[str(segment)].predict(found)})
+            for segment, found in own.groupby(SEGMENT, observed=True)
+            if str(segment) in models.ensembles
+        ]
     demand = inputs.demand.known_at(rows[WEEK].max())
     made = pd.concat(parts)[[UNIQUE_ID, DS, Y_HAT]]
     return made.merge(demand[[UNIQUE_ID, DS, Y]], on=[UNIQUE_ID, DS])
@@ -75,7 +83,7 @@ def _feature_alarms(features: pd.DataFrame) -> list[bool]:
     return [not one.passed for one in verdicts if np.isfinite(one.limit)]
 
 
-def measure(home: Path, shift: float) -> None:
+def measure(home: Path, shift: float, *, weekly: bool) -> None:
     """Print the share of false alarms, and the weeks until the planted shift is found."""
     lake, settings = Lake(uri=str(home / "lake")), ModelSettings()
     table = lake.read("demand_features", columns=["region", WEEK])
@@ -84,13 +92,13 @@ def measure(home: Path, shift: float) -> None:
     found: list[int | None] = []
     for region, rows in table.groupby("region"):
         weeks = sorted(rows[WEEK].unique())
-        cutoff = weeks[len(weeks) // 2]
+        later = weeks[len(weeks) // (3 if weekly else 2) : -1]
         inputs = read_inputs(Snapshot(lake), str(region), weeks, settings)
-        served = _served(inputs, str(region), cutoff, settings)
-        weekly = weekly_residuals(served)
-        residuals += _alarms(weekly)
+        served = _served(inputs, str(region), later if weekly else later[:1], settings)
+        means = weekly_residuals(served)
+        residuals += _alarms(means)
         features += _feature_alarms(inputs.features)
-        start = weekly.index[len(weekly) * 2 // 3]
+        start = means.index[len(means) * 2 // 3]
         found.append(_weeks_to_find(served, start, shift))
         print(f"{region}: shift from {start:%Y-%m-%d} found after {found[-1]} weeks")
     for name, alarms in (("residuals", residuals), ("features", features)):
@@ -103,6 +111,7 @@ def measure(home: Path, shift: float) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.watching", description=__doc__)
     parser.add_argument("--home", type=Path, default=Path("data"), help="home with features")
+    parser.add_argument("--weekly", action="store_true", help="train again each week")
     parser.add_argument("--shift", type=float, default=0.7, help="factor of demand")
     asked = parser.parse_args()
-    measure(asked.home, asked.shift)
+    measure(asked.home, asked.shift, weekly=asked.weekly)

@@ -8,13 +8,16 @@ import pytest
 from pandera.errors import SchemaErrors
 
 from forecast_platform.assets.experiments import experiment_results
+from forecast_platform.assets.explanations import forecast_contributions
 from forecast_platform.assets.forecasts import forecasts
 from forecast_platform.automation.experiments import start_experiment, stop_experiment
 from forecast_platform.checks.contracts import monitoring_contract_checks
 from forecast_platform.errors import ExperimentRefused, RegistryUnavailable
+from forecast_platform.forecasting.explanation.contributions import PARTS
 from forecast_platform.forecasting.models.files import load_model
 from forecast_platform.lineage.commits import Commits
 from forecast_platform.lineage.depth import Depth
+from forecast_platform.lineage.explain import explain
 from forecast_platform.lineage.forecast import find_forecast
 from forecast_platform.lineage.reproduce import reproduce
 from forecast_platform.lineage.trace import trace
@@ -24,12 +27,14 @@ from forecast_platform.resources.experiments.book import experiments_of, history
 from forecast_platform.resources.experiments.control import Start, start, stop
 from forecast_platform.resources.experiments.promoting import stop_and_promote
 from forecast_platform.resources.snapshot import Snapshot
+from forecast_platform.resources.watching import Past, score_week
 from forecast_platform.schemas.experiments import (
     Design,
     ExperimentResults,
     Experiments,
     State,
 )
+from forecast_platform.schemas.explanations import ForecastContributions
 from forecast_platform.schemas.forecasts import Forecasts
 from forecast_platform_tests.assets.conftest import MODEL_ASSETS, REGION, WEEKS, World
 
@@ -521,3 +526,36 @@ def test_a_forecast_of_an_arm_is_traced_to_its_model_and_made_again(world: World
         assert told["forecast"]["arm"] == arm
         assert told["model"]["champion_version"] == version
         assert again.is_same, [step for step in again.steps if not step.is_same]
+
+
+def test_a_forecast_of_an_arm_is_taken_apart_by_the_arms_own_model(world: World):
+    other = 1 if champion_version(world) == 2 else 2
+    begun(world, b=f"{SEGMENT}={other}", design=Design.INTERLEAVED)
+
+    world.make([forecast_contributions], KEY)
+
+    rows = world.rows("forecast_contributions", KEY)
+    ForecastContributions.validate(rows, lazy=True)
+    own = rows[rows["served_by"] == "experiment"]
+    parts = own[list(PARTS)]
+    assert len(own)
+    assert (parts.drop(columns="base").abs().sum(axis=1) > 0).all()
+    np.testing.assert_allclose(parts.sum(axis=1), own["y_hat"], rtol=1e-6)
+    found = find_forecast(world.lake, Commits(world.lake), own["forecast_id"].iloc[0])
+    told = explain(found, None, world.lake, world.registry)
+    assert told.parts["trend"] == pytest.approx(own["trend"].iloc[0])
+
+
+def test_accuracy_tells_arms_from_failovers(world: World):
+    begun(world, b=f"{SEGMENT}=1", design=Design.INTERLEAVED, first_week=BEFORE.week)
+    world.make([forecasts], BEFORE)
+    n_arm = (rows_of(world, BEFORE)["served_by"] == "experiment").sum()
+
+    scored = RegionWeek(REGION, WEEKS[-5])
+    past = Past(Snapshot(world.lake), REGION, [scored.week])
+    scores = score_week(scored, past)
+
+    row = scores[(scores["segment"] == SEGMENT) & (scores["h"] == 1)].iloc[0]
+    assert n_arm
+    assert row["share_champion"] + row["share_experiment"] == 1
+    assert row["mape_promised"] > 0

@@ -125,7 +125,7 @@ def test_a_forecast_of_another_model_than_the_manifests_is_not_explained_by_it(f
     manifest = forecast.rows("promotion", KEY)
     forecast.lake.write("promotion", manifest.assign(champion_version=7), [KEY], run_id="test")
 
-    with pytest.raises(TableMissing, match="no longer names it: materialize forecasts"):
+    with pytest.raises(TableMissing, match="names it any more: materialize forecasts"):
         contributions_at(KEY, Snapshot(forecast.lake), forecast.registry)
 
 

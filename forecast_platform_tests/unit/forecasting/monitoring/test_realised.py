@@ -17,6 +17,7 @@ def forecasts(**changes: object) -> pd.DataFrame:
             "y_hat": [8.0, 5.0, 12.0, 5.0],
             "historical_average": [5.0, 10.0, 5.0, 10.0],
             "is_champion": [True, True, True, False],
+            "is_arm": [False, False, False, True],
             "mape_promised": [0.2, np.nan, 0.2, np.nan],
             "mape_baseline_promised": [0.4, np.nan, 0.4, np.nan],
         }
@@ -40,6 +41,12 @@ def test_every_horizon_and_segment_is_scored_alone_and_together():
     assert score_of(scores, "all", 0)["mape"] == pytest.approx(0.1)
     assert score_of(scores, "all", 2)["n_rows"] == 2
     assert len(scores) == 3 * 3
+
+
+def test_what_an_arm_served_is_told_apart_from_a_failover():
+    served = score_of(score_realised(forecasts(), ACTUALS), "large_slow", 0)
+
+    assert (served["share_champion"], served["share_experiment"]) == (0.5, 0.5)
 
 
 def test_value_added_is_the_baselines_mape_less_the_served_one():
