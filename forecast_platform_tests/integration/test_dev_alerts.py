@@ -27,6 +27,8 @@ from forecast_platform.partitions import RegionWeek, region_weeks
 from forecast_platform.resources.io_manager import LakeIOManager
 from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.model_settings import ModelSettings
+from forecast_platform.schemas.metrics import HoldoutForecasts
+from forecast_platform.schemas.tables import as_table
 from forecast_platform.settings import PROJECT_ROOT, Settings
 from forecast_platform_tests.fakes import InMemoryRegistry
 from forecast_platform_tests.receivers import Endpoint, Mailbox, free_port, http_endpoint
@@ -147,7 +149,7 @@ def is_left(group: int) -> bool:
 
 
 def run_twice(installation: Installation, lake: Lake, selection: dg.AssetSelection) -> None:
-    """Run assets or checks of the platform on the installation's records, with its lake."""
+    """Run assets of the platform and their checks on the installation's records and lake."""
     job = dg.define_asset_job("the_run", selection, partitions_def=region_weeks)
     definitions = dg.Definitions(
         assets=[trained_ensembles, validation_metrics],
@@ -166,15 +168,23 @@ def run_twice(installation: Installation, lake: Lake, selection: dg.AssetSelecti
         )
 
 
+def far_off() -> pd.DataFrame:
+    """A held-out week that the ensemble has missed by 90 %."""
+    series = {"unique_id": "S1/P1", "format": "large", "velocity": "fast", "segment": "large_fast"}
+    made = dict.fromkeys(("lasso", "embedding_net", "ensemble", "historical_average"), 19.0)
+    between = dict.fromkeys(("y_hat_p10", "y_hat_p50", "y_hat_p90"), 19.0)
+    when = {"region": KEY.region, "week": KEY.week, "origin": KEY.week, "ds": KEY.week, "h": 1}
+    rows = pd.DataFrame([when | series | made | between | {"y": 10.0, "other_members": None}])
+    return as_table(rows, HoldoutForecasts)
+
+
 def test_what_failed_reaches_people_once_with_a_link_that_leads_there(installation: Installation):
     lake = Lake(uri=str(installation.home / "lake"))
-    bad = {"segment": "large_fast", "velocity": "fast", "model": "ensemble", "mape": 0.9}
-    rows = pd.DataFrame([bad | {"region": KEY.region, "week": KEY.week}])
-    lake.write("validation_metrics", rows, [KEY], run_id="test")
+    lake.write("holdout_forecasts", far_off(), [KEY], run_id="test")
     installation.wait_until(lambda: installation.n_looks() >= 1)
 
     run_twice(installation, lake, dg.AssetSelection.assets("trained_ensembles"))
-    run_twice(installation, lake, dg.AssetSelection.checks(mape_is_significant))
+    run_twice(installation, lake, dg.AssetSelection.assets("validation_metrics"))
 
     taken = installation.endpoint.taken
     installation.wait_until(lambda: len(taken) >= 2 and len(installation.mailbox.mails) >= 2)

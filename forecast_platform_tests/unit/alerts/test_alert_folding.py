@@ -10,13 +10,8 @@ from forecast_platform.resources.alerts.history import read_history
 from forecast_platform.resources.alerts.messages import Over
 from forecast_platform.resources.lake import Lake
 from forecast_platform.schemas.alerts import AlertLog, Kind, Severity
-from forecast_platform_tests.unit.alerts.conftest import (
-    NOW,
-    Endpoint,
-    Mailbox,
-    MakeNotifier,
-    an_alert,
-)
+from forecast_platform_tests.receivers import Endpoint, Mailbox
+from forecast_platform_tests.unit.alerts.conftest import NOW, MakeNotifier, an_alert
 
 HOOK = {"type": "webhook", "format": "json", "url_env": "HOOK", "timeout_seconds": 5}
 TO_HOOK = {"sinks": {"hook": HOOK}, "routes": [{"to": ["hook"]}]}

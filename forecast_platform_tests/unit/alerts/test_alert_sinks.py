@@ -13,15 +13,8 @@ from forecast_platform.resources.alerts.config import EmailTarget, WebhookTarget
 from forecast_platform.resources.alerts.messages import Line, Message
 from forecast_platform.resources.alerts.sinks import EmailSink, LogSink, WebhookSink
 from forecast_platform.schemas.alerts import Event
-from forecast_platform_tests.unit.alerts.conftest import (
-    LOGGER,
-    LOGIN,
-    NOW,
-    Endpoint,
-    Mailbox,
-    an_alert,
-    free_port,
-)
+from forecast_platform_tests.receivers import LOGIN, Endpoint, Mailbox, free_port
+from forecast_platform_tests.unit.alerts.conftest import LOGGER, NOW, an_alert
 
 ONE = Message("id-1", [Line(an_alert("the run"), Event.RAISED)])
 MANY = Message("id-2", [Line(an_alert(f"run {number}"), Event.RAISED) for number in range(60)])
