@@ -148,9 +148,10 @@ def is_left(group: int) -> bool:
     return True
 
 
-def run_twice(installation: Installation, lake: Lake, selection: dg.AssetSelection) -> None:
-    """Run assets of the platform and their checks on the installation's records and lake."""
-    job = dg.define_asset_job("the_run", selection, partitions_def=region_weeks)
+def run_twice(installation: Installation, lake: Lake, asset: str) -> None:
+    """Run an asset of the platform and its checks on the installation's records and lake."""
+    selection = dg.AssetSelection.assets(asset)
+    job = dg.define_asset_job(f"make_{asset}", selection, partitions_def=region_weeks)
     definitions = dg.Definitions(
         assets=[trained_ensembles, validation_metrics],
         asset_checks=[mape_is_significant],
@@ -163,7 +164,7 @@ def run_twice(installation: Installation, lake: Lake, selection: dg.AssetSelecti
         },
     )
     for _ in range(2):
-        definitions.resolve_job_def("the_run").execute_in_process(
+        definitions.resolve_job_def(job.name).execute_in_process(
             partition_key=KEY.key, instance=installation.instance, raise_on_error=False
         )
 
@@ -183,8 +184,8 @@ def test_what_failed_reaches_people_once_with_a_link_that_leads_there(installati
     lake.write("holdout_forecasts", far_off(), [KEY], run_id="test")
     installation.wait_until(lambda: installation.n_looks() >= 1)
 
-    run_twice(installation, lake, dg.AssetSelection.assets("trained_ensembles"))
-    run_twice(installation, lake, dg.AssetSelection.assets("validation_metrics"))
+    run_twice(installation, lake, "trained_ensembles")
+    run_twice(installation, lake, "validation_metrics")
 
     taken = installation.endpoint.taken
     installation.wait_until(lambda: len(taken) >= 2 and len(installation.mailbox.mails) >= 2)
