@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from forecast_platform.resources.formats import stringified
 from forecast_platform.resources.sources import Codes, FileFormat, Source, UnitConversion
+from forecast_platform.resources.text_rows import stringified
 from forecast_platform.schemas.codes import Code
 from forecast_platform.schemas.parsing import FORMS, Kind
 

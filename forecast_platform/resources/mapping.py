@@ -17,8 +17,8 @@ from forecast_platform.resources.conversions import (
     plain_numbers,
     steps_of,
 )
-from forecast_platform.resources.formats import stringified
 from forecast_platform.resources.sources import Constant, Expression, Source
+from forecast_platform.resources.text_rows import stringified
 from forecast_platform.schemas.codes import REFUSAL, Code
 from forecast_platform.schemas.raw import CONTRACTS, DELIVERED_WEEK
 from forecast_platform.vocabulary import REGION, WEEK

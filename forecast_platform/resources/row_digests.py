@@ -22,42 +22,42 @@ PLACE_IN_FILE: Final = ("source_file", "source_row")
 NO_ROWS_SHA256: Final = hashlib.sha256().hexdigest()
 
 
-def digest_rows(rows: pa.Table) -> dict[RegionWeek, str]:
-    """Digest the rows of each region-week, in the order of the file.
+class RowDigests:
+    """Digests of the rows of each region-week, taken by the batch in the order of the file.
 
-    Parameters
-    ----------
-    rows : pyarrow.Table
-        Text under contract names with ``region`` and ``week``; a missing region counts as empty.
-
-    Returns
-    -------
-    dict of RegionWeek to str
-        SHA-256 of the rows written as CSV without a header.
+    A digest is the SHA-256 of the rows written as CSV without a header, however they were cut
+    into batches.
     """
-    if not rows.num_rows:
-        return {}
-    keys = pd.MultiIndex.from_arrays(
-        [plain(rows.select([REGION]))[REGION].to_pandas().fillna(""), rows[WEEK].to_pandas()]
-    )
-    codes, places = keys.factorize()
-    order = np.argsort(codes, kind="stable")
-    told = rows.drop_columns([one for one in PLACE_IN_FILE if one in rows.column_names])
-    if not np.array_equal(order, np.arange(len(order))):
-        told = told.take(pa.array(order))
-    ends = np.cumsum(np.bincount(codes, minlength=len(places)))
-    starts = [0, *ends[:-1]]
-    return {
-        RegionWeek.of(region, week): _digest(told.slice(start, end - start))
-        for (region, week), start, end in zip(places, starts, ends, strict=True)
-    }
+
+    def __init__(self) -> None:
+        self._digests: dict[RegionWeek, hashlib._Hash] = {}
+
+    def add(self, rows: pa.Table) -> None:
+        """Take in rows: text under contract names with ``region`` (or none) and ``week``."""
+        if not rows.num_rows:
+            return
+        keys = pd.MultiIndex.from_arrays(
+            [plain(rows.select([REGION]))[REGION].to_pandas().fillna(""), rows[WEEK].to_pandas()]
+        )
+        codes, places = keys.factorize()
+        order = np.argsort(codes, kind="stable")
+        told = rows.drop_columns([one for one in PLACE_IN_FILE if one in rows.column_names])
+        if not np.array_equal(order, np.arange(len(order))):
+            told = told.take(pa.array(order))
+        ends = np.cumsum(np.bincount(codes, minlength=len(places)))
+        starts = [0, *ends[:-1]]
+        for (region, week), start, end in zip(places, starts, ends, strict=True):
+            digest = self._digests.setdefault(RegionWeek.of(region, week), hashlib.sha256())
+            _digest(told.slice(start, end - start), digest)
+
+    def found(self) -> dict[RegionWeek, str]:
+        """Tell the digest of each region-week that had rows."""
+        return {key: digest.hexdigest() for key, digest in self._digests.items()}
 
 
-def _digest(rows: pa.Table) -> str:
-    digest = hashlib.sha256()
+def _digest(rows: pa.Table, digest: "hashlib._Hash") -> None:
     options = pacsv.WriteOptions(include_header=False)
     for start in range(0, rows.num_rows, BATCH_ROWS):
         written = pa.BufferOutputStream()
         pacsv.write_csv(plain(rows.slice(start, BATCH_ROWS)), written, options)
         digest.update(written.getvalue())
-    return digest.hexdigest()

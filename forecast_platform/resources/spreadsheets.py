@@ -1,12 +1,11 @@
 """Excel workbooks, read as text: typed cells in the file's own notation, junk above left out.
 
-Bytes in, an Arrow table of text out, as in `formats`, which calls this.
+An opened file in, an Arrow table of text out; `formats` calls this.
 """
 
-import io
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 ALL_SHEETS = "*"
 
 
-def read_workbook(file: File, content: bytes) -> pa.Table:
+def read_workbook(file: File, opened: IO[bytes]) -> pa.Table:
     """Read the sheets of a workbook, one below the other; their headers must be the same.
 
     Numbers are written with the decimal mark of the sources file, so that a typed 1.5 and a text
@@ -32,7 +31,7 @@ def read_workbook(file: File, content: bytes) -> pa.Table:
     """
     from openpyxl import load_workbook
 
-    workbook = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+    workbook = load_workbook(opened, read_only=True, data_only=True)
     try:
         names = _sheets(file, workbook.sheetnames)
         tables = [_sheet(file, name, workbook[name]) for name in names]

@@ -1,4 +1,4 @@
-"""Packed files: gzip, zstd and zip unpacked into memory, within limits.
+"""Packed files: gzip, zstd and zip unpacked as a stream, within limits.
 
 A file that a stranger packed can be a bomb, or can name places outside of its folder. Nothing is
 ever written: an archive's names are looked at, not followed. How the content is read is in
@@ -14,8 +14,10 @@ from zipfile import ZipFile, ZipInfo
 
 import pyarrow as pa
 
-MAX_FILE_BYTES: Final = 2 * 1024**3
-"""A larger file is refused, packed or unpacked: deliver it in parts."""
+from forecast_platform.resources.contents import BLOCK, BlockStream, Content
+
+MAX_HELD_BYTES: Final = 2 * 1024**3
+"""What has to be held whole may be as large as this; what is streamed has no limit."""
 
 MAX_RATIO: Final = 250
 """Bytes out for each byte in. Tables of repeated codes reach 100; a bomb of zeros 1,000."""
@@ -25,8 +27,6 @@ SMALL_BYTES: Final = 64 * 1024**2
 
 MAX_MEMBERS: Final = 1000
 """Entries of a zip archive; more are not even listed."""
-
-CHUNK: Final = 1024**2
 
 PACKED: Final = {"gz": "gzip", "zst": "zstd", "zip": "zip"}
 """How files are packed, by the ends of their names."""
@@ -58,16 +58,21 @@ def compression_in(content: bytes, *, may_be_zip: bool = False) -> str:
     return "none" if found == "zip" and may_be_zip else found
 
 
-def unpack(content: bytes, how: str, *, may_be_zip: bool = False) -> bytes:
+def unpacked(content: Content, how: str, *, may_be_zip: bool = False) -> Iterator[bytes]:
     """Unpack the content of a file, once.
 
     Parameters
     ----------
-    content : bytes
+    content : Content
     how : str
-        none, gzip, zstd or zip.
+        gzip, zstd or zip.
     may_be_zip : bool, default=False
         Whether the unpacked content may itself begin as a zip archive does: an Excel file.
+
+    Yields
+    ------
+    bytes
+        Blocks, in order.
 
     Raises
     ------
@@ -77,51 +82,48 @@ def unpack(content: bytes, how: str, *, may_be_zip: bool = False) -> bytes:
     OSError, EOFError, zlib.error, zipfile.BadZipFile, pyarrow.ArrowException
         If it is damaged.
     """
-    if how == "none":
-        return content
-    unpacked = b"".join(_within_limits(_chunks(how, content), len(content)))
-    nested = compression_in(unpacked, may_be_zip=may_be_zip)
-    if nested != "none":
-        raise ValueError(f"it holds another packed file ({nested}): pack it once")
-    return unpacked
-
-
-def check_size(size_bytes: int) -> None:
-    """Refuse what unpacks to more than `MAX_FILE_BYTES`."""
-    if size_bytes > MAX_FILE_BYTES:
-        raise ValueError(f"it unpacks to more than {MAX_FILE_BYTES} bytes: deliver it in parts")
-
-
-def _within_limits(chunks: Iterator[bytes], packed_bytes: int) -> Iterator[bytes]:
-    """Stop as soon as too much has come out, before the rest does."""
     total = 0
-    for chunk in chunks:
-        total += len(chunk)
-        check_size(total)
-        if total > SMALL_BYTES and total > MAX_RATIO * packed_bytes:
-            raise ValueError(
-                f"it unpacks to more than {MAX_RATIO} times its size, as no table does"
-            )
-        yield chunk
+    for block in _chunks(how, content):
+        nested = "none" if total else compression_in(block, may_be_zip=may_be_zip)
+        if nested != "none":
+            raise ValueError(f"it holds another packed file ({nested}): pack it once")
+        total += len(block)
+        check_ratio(total, content.size_bytes)
+        yield block
 
 
-def _chunks(how: str, content: bytes) -> Iterator[bytes]:
+def check_held(size_bytes: int) -> None:
+    """Refuse what has to be held whole and is more than `MAX_HELD_BYTES`."""
+    if size_bytes > MAX_HELD_BYTES:
+        raise ValueError(
+            f"it has to be held whole and is more than {MAX_HELD_BYTES} bytes: deliver it in parts"
+        )
+
+
+def check_ratio(unpacked_bytes: int, packed_bytes: int) -> None:
+    """Refuse what unpacks to more than any table does."""
+    if unpacked_bytes > SMALL_BYTES and unpacked_bytes > MAX_RATIO * packed_bytes:
+        raise ValueError(f"it unpacks to more than {MAX_RATIO} times its size, as no table does")
+
+
+def _chunks(how: str, content: Content) -> Iterator[bytes]:
+    packed = BlockStream(content.blocks())
     if how == "gzip":
         import gzip
 
-        with gzip.open(io.BytesIO(content)) as stream:
+        with gzip.open(io.BufferedReader(packed, BLOCK)) as stream:
             yield from _read(stream)
     elif how == "zstd":
-        with pa.CompressedInputStream(pa.BufferReader(content), "zstd") as stream:
+        with pa.CompressedInputStream(pa.PythonFile(packed, mode="r"), "zstd") as stream:
             yield from _read(stream)
     else:
-        with ZipFile(io.BytesIO(content)) as archive, archive.open(_member(archive)) as stream:
+        with ZipFile(content.open()) as archive, archive.open(_member(archive)) as stream:
             yield from _read(stream)
 
 
 def _read(stream: "IO[bytes] | pa.NativeFile") -> Iterator[bytes]:
-    while chunk := stream.read(CHUNK):
-        yield chunk
+    while block := stream.read(BLOCK):
+        yield block
 
 
 def _member(archive: ZipFile) -> ZipInfo:

@@ -14,6 +14,9 @@ import pyarrow as pa
 BATCH_ROWS = 2**18
 """Rows that are worked on at a time."""
 
+BATCH_BYTES: Final = 64 * 1024**2
+"""Fewer rows make a batch when they are long."""
+
 _INDEX: Final = "index of the frame"
 
 
@@ -24,6 +27,41 @@ def batches(table: pa.Table) -> Iterator[pa.Table]:
         return
     for start in range(0, table.num_rows, BATCH_ROWS):
         yield plain(table.slice(start, BATCH_ROWS))
+
+
+def regrouped(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Put many small tables together to few plain batches; no row at all is one batch of none.
+
+    Parameters
+    ----------
+    parts : iterable of pyarrow.Table
+        At least one; taken one at a time.
+    """
+    held: list[pa.Table] = []
+    n_rows = n_bytes = 0
+    is_first = True
+    for part in parts:
+        held.append(part)
+        n_rows, n_bytes = n_rows + part.num_rows, n_bytes + part.nbytes
+        if n_rows < BATCH_ROWS and n_bytes < BATCH_BYTES:
+            continue
+        *whole, rest = _sliced(pa.concat_tables(held))
+        yield from whole
+        is_first = is_first and not whole
+        held, n_rows, n_bytes = [rest], rest.num_rows, rest.nbytes
+    if n_rows or is_first:
+        yield pa.concat_tables(held)
+
+
+def _sliced(table: pa.Table) -> list[pa.Table]:
+    """Cut a table into batches of `BATCH_ROWS` rows; the last one, which has fewer, may be empty.
+
+    Fewer rows than that, which are long, are a batch too.
+    """
+    if table.num_rows < BATCH_ROWS:
+        return [table, table.slice(table.num_rows)]
+    starts = range(0, table.num_rows + 1, BATCH_ROWS)
+    return [table.slice(start, BATCH_ROWS) for start in starts]
 
 
 def compact(table: pa.Table) -> pa.Table:

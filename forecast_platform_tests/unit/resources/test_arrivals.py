@@ -4,12 +4,15 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from forecast_platform.partitions import RegionWeek
+from forecast_platform.resources import landing_area
+from forecast_platform.resources.contents import Content
 from forecast_platform.resources.landing import Delivery, Landing
 
 WEEK = pd.Timestamp("2024-03-04").as_unit("us")
@@ -136,7 +139,29 @@ def test_a_file_that_grows_while_it_is_read_is_refused(
 ):
     area = Area(tmp_path)
     area.put()
-    read = Landing._bytes
-    monkeypatch.setattr(Landing, "_bytes", lambda self, file: read(self, file) + b"S2,P")
+    read = Content.blocks
+
+    def grow(content: Content) -> Iterator[bytes]:
+        with (area.folder / "s.csv").open("ab") as out:
+            out.write(b"S2,P")
+        yield from read(content)
+
+    monkeypatch.setattr(landing_area, "HELD_BYTES", 0)
+    monkeypatch.setattr(Content, "blocks", grow)
+
+    assert "changed while it was read" in area.read().bad[KEY]
+
+
+def test_a_file_that_has_grown_since_it_was_listed_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    area = Area(tmp_path)
+    area.put()
+    listed = landing_area.Folder.list_files
+
+    def smaller(self: landing_area.Folder, prefix: str) -> Iterator[landing_area.Listed]:
+        return ((path, size - 1, changed) for path, size, changed in listed(self, prefix))
+
+    monkeypatch.setattr(landing_area.Folder, "list_files", smaller)
 
     assert "changed while it was read" in area.read().bad[KEY]

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast_platform.partitions import RegionWeek
+from forecast_platform.resources.contents import Content
 from forecast_platform.resources.formats import read_rows
 from forecast_platform.resources.landing import Delivery, Landing
 from forecast_platform.resources.sources import FileFormat, Source
+from forecast_platform.resources.text_rows import in_one
 from forecast_platform.schemas.acceptance import Accepted, accept
 from forecast_platform.schemas.raw import CONTRACTS
 
@@ -134,7 +136,7 @@ LINES = st.one_of(
 def test_rows_read_are_rows_accepted_refused_or_repeated_whatever_the_damage(lines: list[bytes]):
     content = HEADER.encode() + row(9).encode() + b"".join(lines)
     source = Source(path="a/{region}/{week}/*", required="weekly", format=FileFormat.CSV)
-    text = read_rows(source, "s.csv", content)
+    text = in_one(read_rows(source, "s.csv", Content(content)))
     numbers = sorted([*text.numbers, *(one.number for one in text.bad)])
     rows = text.table.to_pandas().rename(columns={"week": "delivered_week"})
     rows = rows.assign(region="north", week=WEEK, source_file="s.csv", source_row=text.numbers + 2)

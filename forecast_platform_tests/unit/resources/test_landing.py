@@ -216,17 +216,35 @@ def test_a_truncated_parquet_file_is_bad(folder: Path, tmp_path: Path, kept: flo
     assert KEY in read(landing(folder, *of_format("parquet", "parquet"))).bad
 
 
-@pytest.mark.parametrize("extension", ["csv", "csv.gz", "parquet", "xlsx"])
-def test_a_file_that_is_or_unpacks_too_large_is_bad(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extension: str
+def test_a_workbook_that_unpacks_to_more_than_can_be_held_is_bad(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
     frame = pd.DataFrame([["1", "1", "1", "1"]] * 2000, columns=HEADER.split(","))
-    format_ = {"csv.gz": "csv", "xlsx": "excel"}.get(extension, extension)
-    path = folder / FOLDER / f"s.{extension}"
-    {"parquet": frame.to_parquet, "excel": frame.to_excel}.get(format_, frame.to_csv)(path)
-    monkeypatch.setattr(unpacking, "MAX_FILE_BYTES", 100)
+    frame.to_excel(folder / FOLDER / "s.xlsx")
+    monkeypatch.setattr(unpacking, "MAX_HELD_BYTES", 100)
 
-    assert "100 bytes" in read(landing(folder, *of_format(format_, extension))).bad[KEY]
+    assert "more than 100 bytes" in read(landing(folder, *of_format("excel", "xlsx"))).bad[KEY]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "query: select * from delivered",
+        "columns: {units_shipped: {sql: max(units_shipped) over ()}}",
+    ],
+)
+def test_rows_that_sql_looks_at_together_are_held_and_limited(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, line: str
+):
+    put(folder, "\n".join([HEADER, *[ROW] * 100]) + "\n")
+    where = landing(folder, *of_format("csv", "csv", line))
+    assert len(read(where).rows) == 100
+
+    monkeypatch.setattr(unpacking, "MAX_HELD_BYTES", 100)
+
+    assert read(where).bad[KEY] == (
+        f"{FOLDER}/s.csv: it has to be held whole and is more than 100 bytes: deliver it in parts"
+    )
 
 
 def test_a_missing_column_is_named_with_the_file_and_what_it_has(folder: Path):

@@ -12,9 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forecast_platform.resources import unpacking
-from forecast_platform.resources.unpacking import compression_in, compression_of, unpack
+from forecast_platform.resources.contents import BLOCK, Content
+from forecast_platform.resources.unpacking import compression_in, compression_of, unpacked
 
 CONTENT = b"store_id,units\n1,2\n" * 100
+
+
+def unpack(packed: bytes, how: str) -> bytes:
+    return b"".join(unpacked(Content(packed), how))
 
 
 def zipped(*members: tuple[str | zipfile.ZipInfo, bytes]) -> bytes:
@@ -66,11 +71,13 @@ def test_a_bomb_is_refused_before_it_has_gone_off(how: str, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_what_unpacks_to_too_much_is_refused(how: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(unpacking, "MAX_FILE_BYTES", 1000)
+def test_a_large_table_comes_out_by_the_block(how: str):
+    content = b"".join(b"S%06d,%d\n" % (i, i * i) for i in range(200_000))
 
-    with pytest.raises(ValueError, match="more than 1000 bytes"):
-        unpack(packed_as(how, CONTENT), how)
+    blocks = list(unpacked(Content(packed_as(how, content)), how))
+
+    assert b"".join(blocks) == content
+    assert max(map(len, blocks)) <= BLOCK < len(content)
 
 
 @pytest.mark.parametrize("inner", HOW)
