@@ -139,7 +139,7 @@ def _parsed(
 ) -> Iterator[pa.Table]:
     """Parse rows and put them together to batches, at least one."""
     blocks = pacsv.open_csv(
-        pa.PythonFile(BlockStream(text), mode="r"),
+        _opened(iter(text)),
         read_options=pacsv.ReadOptions(use_threads=False, block_size=PARSED_BYTES),
         parse_options=pacsv.ParseOptions(
             delimiter=file.delimiter,
@@ -156,6 +156,14 @@ def _parsed(
     parsed = (pa.Table.from_batches([one]) for one in blocks)
     for table in regrouped(itertools.chain([no_rows], parsed)):
         yield table.rename_columns(shown_names)
+
+
+def _opened(blocks: Iterator[bytes]) -> pa.NativeFile:
+    """Open text for the parser, which reads in a thread of its own what is more than a block."""
+    begun = list(itertools.islice(blocks, 2))
+    if len(begun) > 1:
+        return pa.PythonFile(BlockStream(itertools.chain(begun, blocks)), mode="r")
+    return pa.BufferReader(b"".join(begun))
 
 
 def _check_end(text: _Watched, last: list[str], bad: deque[BadRow]) -> None:

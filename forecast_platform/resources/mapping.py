@@ -121,7 +121,7 @@ def _factors(source: Source, delivered: pa.Table, factor: str, path: str) -> pd.
 def _refusals(n_rows: int, found: Sequence[pd.DataFrame]) -> pa.Array:
     """Write the first refusal of each row as JSON."""
     texts: list[str | None] = [None] * n_rows
-    for refused in found:
+    for refused in (one for one in found if len(one)):
         for row, refusal in zip(refused.index, refused.to_dict("records"), strict=True):
             texts[row] = texts[row] or json.dumps(refusal)
     return pa.array(texts, pa.string())

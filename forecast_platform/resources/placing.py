@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast_platform.errors import BadFile
@@ -29,6 +30,7 @@ ONE_WEEK: Final = pd.Timedelta(weeks=1)
 MAX_ROWS_UNTOLD: Final = 2**19
 """Rows at the beginning of a file that may wait for the first one that tells its week."""
 
+_LAST_DAY: Final = pa.scalar(LAST_DAY.to_pytimedelta(), pa.duration("us"))
 _DATE_HELP: Final = "write dates so, or compute them with {sql: ...} in the sources file"
 
 
@@ -237,8 +239,8 @@ def _refuse_other_weeks(one: DeliveredFile, rows: pa.Table) -> pa.Table:
     return replaced(rows, REFUSAL, pa.array(told, pa.string(), from_pandas=True))
 
 
-def _known_on(one: DeliveredFile, weeks_known: pa.ChunkedArray) -> pa.Array:
+def _known_on(one: DeliveredFile, weeks_known: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     if one.delivered is not None:
         day = pa.scalar(one.delivered.to_pydatetime(), pa.timestamp("us"))
         return pa.repeat(day, len(weeks_known))
-    return pa.array(weeks_known.to_pandas() + LAST_DAY, pa.timestamp("us"))
+    return pc.add(weeks_known, _LAST_DAY)  # pyright: ignore[reportAttributeAccessIssue]
