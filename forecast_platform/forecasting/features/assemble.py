@@ -21,7 +21,6 @@ from forecast_platform.forecasting.features.chain import chain_at
 from forecast_platform.forecasting.features.demand import levels_at, strength_at, year_ago_at
 from forecast_platform.forecasting.features.history import History
 from forecast_platform.forecasting.features.panel import (
-    BLOCK_ROWS,
     Bools,
     Floats,
     Ints,
@@ -41,6 +40,7 @@ from forecast_platform.forecasting.features.promotions import (
 )
 from forecast_platform.forecasting.features.response import Response
 from forecast_platform.forecasting.features.stores import NEVER, UNKNOWN, Masters, Snapshot
+from forecast_platform.forecasting.features.texts import BLOCK_ROWS
 from forecast_platform.forecasting.features.velocity import VELOCITY_WEEKS, is_fast
 from forecast_platform.forecasting.features.weather import Weather
 from forecast_platform.vocabulary import (

@@ -14,12 +14,11 @@ from forecast_platform.forecasting.features.panel import (
     Ints,
     Panel,
     WeekRows,
-    codes_of,
     floats_of,
-    levels_of,
     monday,
     week_numbers,
 )
+from forecast_platform.forecasting.features.texts import codes_of, levels_of
 from forecast_platform.vocabulary import NO_EVENT, STORE_ID, WEEK, H
 
 DAYS_OF_YEAR = 365.25

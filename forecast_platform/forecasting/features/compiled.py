@@ -11,6 +11,9 @@ import numpy as np
 SLOTS = 64
 """Places for recent weeks: a multiple of what the processor sums at once, where it is fastest."""
 
+NO_TIME = np.iinfo(np.int64).min
+"""Time stamp that stands for none."""
+
 _compiled = numba.njit(cache=True, error_model="numpy")
 
 
@@ -255,3 +258,46 @@ def like_prices(past, weight, wanted, out):  # pragma: no cover
             out[3, s] += narrow
             out[4, s] += broad * demand
             out[5, s] += broad
+
+
+@_compiled
+def periods(stamps, start, length, missing, out):  # pragma: no cover
+    """Write in which period of ``length`` from ``start`` on each time stamp (ns, us ..) lies."""
+    last, period = start, 0
+    for row in range(len(stamps)):
+        stamp = stamps[row]
+        if stamp != last:
+            last, period = stamp, missing
+            if stamp != NO_TIME:
+                period = (stamp - start) // length
+        out[row] = period
+
+
+@_compiled
+def known_rows(stamps, h, start, length, is_cutoff, rows, weeks, starts):  # pragma: no cover
+    """Find the rows of plans that are read: what happened (h = 0), and all of each cutoff.
+
+    Writes their positions, their weeks from ``start`` on, and where among them another week
+    begins or rows were left out; returns how many rows, and how many of these starts.
+    """
+    n, n_starts, last, week, inside, before = 0, 0, start - 1, -1, False, -2
+    for row in range(len(stamps)):
+        if stamps[row] != last:
+            last = stamps[row]
+            week = (last - start) // length if last != NO_TIME else -1
+            inside, before = 0 <= week < len(is_cutoff), -2
+        if inside and (h[row] == 0 or is_cutoff[week]):
+            if row != before + 1:
+                starts[n_starts] = n
+                n_starts += 1
+            rows[n], weeks[n], before = row, week, row
+            n += 1
+    return n, n_starts
+
+
+@_compiled
+def scatter(weeks, series, values, out, last_row):  # pragma: no cover
+    """Write each row's value to its week and series; note the last row of each series."""
+    for row in range(len(weeks)):
+        out[weeks[row], series[row]] = values[row]
+        last_row[series[row]] = row

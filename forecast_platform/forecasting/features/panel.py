@@ -5,16 +5,21 @@ Turning frames into arrays belongs here; what is computed from them does not.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from forecast_platform.forecasting.features import compiled
 from forecast_platform.forecasting.features.history import History
+from forecast_platform.forecasting.features.texts import (
+    codes_of,
+    codes_of_rows,
+    levels_and_codes,
+    levels_of,
+)
 from forecast_platform.vocabulary import (
     DS,
     PRODUCT_ID,
@@ -34,9 +39,6 @@ PLAN_COLUMNS = ("price", "feature", "display")
 
 _PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 
-BLOCK_ROWS = 256
-"""Rows per week from which a week's texts are compared with those of the week before."""
-
 _FIRST_MONDAY = 4
 """1970-01-05 [days since 1970-01-01]."""
 
@@ -49,30 +51,33 @@ def day_numbers(column: pd.Series, *, missing: int) -> Ints:
     >>> day_numbers(pd.Series(pd.to_datetime(["1970-01-05", None])), missing=-1).tolist()
     [4, -1]
     """
-    dates = pd.to_datetime(column).to_numpy()
-    starts = np.flatnonzero(np.append(True, dates[1:] != dates[:-1])[: len(dates)])
-    if len(starts) < len(dates) // 8:  # few runs of one date, as in a table in order of its weeks
-        each = _days(dates[starts], missing)
-        return np.repeat(each, np.diff(starts, append=len(dates)))
-    return _days(dates, missing)
-
-
-def _days(dates: NDArray[np.datetime64], missing: int) -> Ints:
-    days = dates.view(np.int64) // _PER_DAY[np.datetime_data(dates.dtype)[0]]
-    return np.where(np.isnat(dates), missing, days)
+    stamps, per_day = _stamps(column)
+    days = np.empty(len(stamps), np.int64)
+    compiled.periods(stamps, 0, per_day, missing, days)
+    return days
 
 
 def week_numbers(column: pd.Series) -> Ints:
-    """Return weeks since the Monday 1970-01-05.
+    """Return weeks since the Monday 1970-01-05; a missing date counts as 1970-01-01.
 
     Examples
     --------
     >>> week_numbers(pd.Series(pd.to_datetime(["1970-01-05", "1970-01-12"]))).tolist()
     [0, 1]
     """
-    return (day_numbers(column, missing=0) - _FIRST_MONDAY) // 7
+    stamps, per_day = _stamps(column)
+    weeks = np.empty(len(stamps), np.int64)
+    compiled.periods(stamps, _FIRST_MONDAY * per_day, 7 * per_day, -1, weeks)
+    return weeks
 
 
+def _stamps(column: pd.Series) -> tuple[Ints, int]:
+    """Return the dates as whole numbers, and how many of these make a day."""
+    dates = pd.to_datetime(column).to_numpy()
+    return dates.view(np.int64), _PER_DAY[np.datetime_data(dates.dtype)[0]]
+
+
+@lru_cache(maxsize=4096)
 def monday(week: int) -> pd.Timestamp:
     """Return the Monday that opens week number ``week``.
 
@@ -84,45 +89,10 @@ def monday(week: int) -> pd.Timestamp:
     return pd.Timestamp(np.datetime64(int(week) * 7 + _FIRST_MONDAY, "D")).as_unit("us")
 
 
-def levels_of(column: pd.Series) -> pd.Index:
-    """Return the sorted distinct texts of a column."""
-    texts = pc.drop_null(pc.unique(pa.array(column.astype("str"))))  # pyright: ignore[reportAttributeAccessIssue]
-    return pd.Index(sorted(texts.to_pylist()), dtype="str")
-
-
-def codes_of(column: pd.Series, levels: pd.Index, weeks: Ints | None = None) -> Ints:
-    """Return the position of each text in ``levels``, -1 where it is missing or unknown.
-
-    With the ``weeks`` of the rows, a week that names the same as the one before is not looked up
-    again: comparing texts costs a tenth of finding them.
-
-    Examples
-    --------
-    >>> codes_of(pd.Series(["b", None, "z"]), pd.Index(["a", "b"])).tolist()
-    [1, -1, -1]
-    """
-    codes = np.full(len(column), -1, np.int64)
-    if levels.empty or column.empty:
-        return codes
-    texts = pa.array(column.astype("str"))
-    texts = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
-    names = pa.array(levels.to_list(), texts.type)
-    starts = np.array([0]) if weeks is None else np.flatnonzero(np.diff(weeks, prepend=-1))
-    if len(starts) * BLOCK_ROWS > len(codes):
-        starts = np.array([0])
-    before, known = texts.slice(0, 0), codes[:0]
-    for start, stop in pairwise([*starts.tolist(), len(codes)]):
-        here = texts.slice(start, stop - start)
-        if not here.equals(before):
-            found = pc.index_in(here, value_set=names)  # pyright: ignore[reportAttributeAccessIssue]
-            known = found.fill_null(-1).to_numpy(zero_copy_only=False)
-            before = here
-        codes[start:stop] = known
-    return codes
-
-
 def floats_of(column: pd.Series) -> Floats:
     """Return the column as float64, NaN where it is missing."""
+    if column.dtype == np.float64:
+        return column.to_numpy()
     return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
 
 
@@ -140,6 +110,14 @@ class WeekRows:
         """Return the rows of exactly this week."""
         first, last = np.searchsorted(self._weeks, [week, week + 1])
         return {name: values[first:last] for name, values in self._columns.items()}
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """Return a column, in order of the weeks."""
+        return self._columns[name]
+
+    def starts(self, n_weeks: int) -> Ints:
+        """Return the first row of each of the weeks 0 .. ``n_weeks``."""
+        return np.searchsorted(self._weeks, np.arange(n_weeks + 1))
 
     def as_of(self, week: int) -> dict[str, NDArray[Any]]:
         """Return the rows of the latest week up to ``week``."""
@@ -179,27 +157,29 @@ class Panel:
     @classmethod
     def of(cls, history: History, cutoffs: Sequence[int]) -> Self:
         """Scatter the rows up to the last of ``cutoffs`` (week numbers) into arrays."""
-        demand = history.demand
+        demand, last = history.demand, max(cutoffs)
         weeks = week_numbers(demand[DS])
-        known = weeks <= max(cutoffs)
-        demand, weeks = demand[known], weeks[known]
+        if len(weeks) and weeks.max() > last:
+            known = weeks <= last
+            demand, weeks = demand[known], weeks[known]
         if demand.empty:
-            raise ValueError(f"no demand up to {monday(max(cutoffs)):%Y-%m-%d}")
-        unique_ids, first = levels_of(demand[UNIQUE_ID]), int(weeks.min())
-        series = codes_of(demand[UNIQUE_ID], unique_ids, weeks)
-        units = np.full((max(cutoffs) - first + 1, len(unique_ids)), np.nan, np.float32)
-        units[weeks - first, series] = floats_of(demand[Y])
-        stores, products = levels_of(demand[STORE_ID]), levels_of(demand[PRODUCT_ID])
+            raise ValueError(f"no demand up to {monday(last):%Y-%m-%d}")
+        first = int(weeks.min())
+        starts = np.flatnonzero(np.diff(weeks, prepend=first - 1)).tolist()
+        unique_ids, series = levels_and_codes(demand[UNIQUE_ID], starts)
+        units = np.full((last - first + 1, len(unique_ids)), np.nan, np.float32)
         row_of = np.zeros(len(unique_ids), np.int64)
-        row_of[series] = np.arange(len(series))
+        compiled.scatter(weeks - first, series, floats_of(demand[Y]), units, row_of)
+        own = demand[[STORE_ID, PRODUCT_ID]].take(row_of)
+        stores, products = levels_of(own[STORE_ID]), levels_of(own[PRODUCT_ID])
         return cls(
             region=str(demand[REGION].iloc[0]),
             first_week=first,
             unique_ids=unique_ids,
             stores=stores,
             products=products,
-            store=codes_of(demand[STORE_ID].iloc[row_of], stores),
-            product=codes_of(demand[PRODUCT_ID].iloc[row_of], products),
+            store=codes_of(own[STORE_ID], stores),
+            product=codes_of(own[PRODUCT_ID], products),
             units=units,
             x=np.log1p(np.maximum(units, 0)),
             plans=_plans(history.prices, unique_ids, first, cutoffs),
@@ -210,13 +190,18 @@ def _plans(
     prices: pd.DataFrame, unique_ids: pd.Index, first: int, cutoffs: Sequence[int]
 ) -> WeekRows:
     """Keep what happened (h = 0), and the plans as known at the cutoffs."""
-    weeks, h = week_numbers(prices[WEEK]), prices[H].to_numpy(np.int64)
-    wanted = ((h == 0) | np.isin(weeks, cutoffs)) & (weeks >= first) & (weeks <= max(cutoffs))
-    rows = np.flatnonzero(wanted)
-    weeks, h = weeks[rows] - first, h[rows]
-    series = codes_of(prices[UNIQUE_ID].take(rows), unique_ids, weeks)
-    columns = {n: floats_of(prices[n])[rows].astype(np.float32) for n in PLAN_COLUMNS}
-    columns |= {"series": series, "h": h}
+    is_cutoff = np.zeros(max(cutoffs) - first + 1, bool)
+    is_cutoff[[week - first for week in cutoffs if week >= first]] = True
+    stamps, per_day = _stamps(prices[WEEK])
+    h, monday_of_first = prices[H].to_numpy(np.int64), (first * 7 + _FIRST_MONDAY) * per_day
+    rows, weeks, starts = np.empty((3, len(prices)), np.int64)
+    n, n_runs = compiled.known_rows(
+        stamps, h, monday_of_first, 7 * per_day, is_cutoff, rows, weeks, starts
+    )
+    rows, weeks, starts = rows[:n], weeks[:n], starts[:n_runs].tolist()
+    series = codes_of_rows(prices[UNIQUE_ID], unique_ids, rows, starts)
+    columns = {name: floats_of(prices[name])[rows].astype(np.float32) for name in PLAN_COLUMNS}
+    columns |= {"series": series, "h": h[rows]}
     known = series >= 0
     if not known.all():
         weeks, columns = weeks[known], {name: v[known] for name, v in columns.items()}

@@ -16,13 +16,12 @@ from forecast_platform.forecasting.features.panel import (
     Ints,
     Panel,
     WeekRows,
-    codes_of,
     day_numbers,
     floats_of,
-    levels_of,
     monday,
     week_numbers,
 )
+from forecast_platform.forecasting.features.texts import codes_of, levels_of
 from forecast_platform.vocabulary import (
     FORMAT,
     FORMATS,

@@ -12,11 +12,10 @@ from forecast_platform.forecasting.features.panel import (
     Floats,
     Ints,
     WeekRows,
-    codes_of,
     floats_of,
-    levels_of,
     week_numbers,
 )
+from forecast_platform.forecasting.features.texts import codes_of, levels_of
 from forecast_platform.forecasting.features.windows import mean_or, zero_if_missing
 from forecast_platform.vocabulary import WEEK, H
 
