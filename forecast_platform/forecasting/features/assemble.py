@@ -10,39 +10,39 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from forecast_platform.forecasting.features import compiled_columns
 from forecast_platform.forecasting.features.calendar import (
+    SEASON,
     Calendar,
-    lift_of,
     names_with_none,
     season_of,
     week_of_year,
+    write_events,
 )
-from forecast_platform.forecasting.features.chain import chain_at
-from forecast_platform.forecasting.features.demand import levels_at, strength_at, year_ago_at
+from forecast_platform.forecasting.features.chain import write_chain
+from forecast_platform.forecasting.features.columns import N_COLUMNS, stretch
+from forecast_platform.forecasting.features.demand import (
+    LEVELS,
+    PROMOTION_HISTORY,
+    SHAPE,
+    STRENGTH,
+    write_levels,
+    write_strength,
+    write_year_ago,
+)
 from forecast_platform.forecasting.features.history import History
-from forecast_platform.forecasting.features.panel import (
-    Bools,
-    Floats,
-    Ints,
-    Panel,
-    monday,
-    week_numbers,
+from forecast_platform.forecasting.features.panel import Floats, Ints, Panel, monday, week_numbers
+from forecast_platform.forecasting.features.prices import (
+    shelves_of,
+    write_like_prices,
+    write_rivals,
 )
-from forecast_platform.forecasting.features.prices import PastPrices, relative_prices_at
-from forecast_platform.forecasting.features.promotions import (
-    Plan,
-    competition_at,
-    lifts_at,
-    pauses_at,
-    plan_at,
-    similar_at,
-    similar_weeks_at,
-)
+from forecast_platform.forecasting.features.promotions import write_plans
 from forecast_platform.forecasting.features.response import Response
 from forecast_platform.forecasting.features.stores import NEVER, UNKNOWN, Masters, Snapshot
 from forecast_platform.forecasting.features.texts import BLOCK_ROWS
 from forecast_platform.forecasting.features.velocity import VELOCITY_WEEKS, is_fast
-from forecast_platform.forecasting.features.weather import Weather
+from forecast_platform.forecasting.features.weather import Weather, write_weather
 from forecast_platform.vocabulary import (
     DS,
     FORMAT,
@@ -62,6 +62,14 @@ from forecast_platform.vocabulary import (
 
 LONGEST_HORIZON = 26
 """Beyond it the three weeks around the target of last year come close to the cutoff [weeks]."""
+
+MASTER = stretch(*SHOPPER_COLUMNS, "is_large_format", "log_package_size", "package_size_missing")
+WEEKS_AHEAD = stretch("weeks_ahead")
+
+_SHARED = np.zeros(N_COLUMNS, bool)
+"""Columns that all weeks ahead share."""
+for _rows in (LEVELS, SHAPE, STRENGTH, PROMOTION_HISTORY, MASTER):
+    _SHARED[_rows] = True
 
 _CODES = ("series", "velocity", "format", "category", "brand")
 _EVENTS = ("event", "event_next", "event_previous")
@@ -109,24 +117,23 @@ class _Builder:
         first, n_weeks = self.panel.first_week, self.panel.n_weeks
         self.weather = Weather(history, first, n_weeks, cutoffs)
         self.masters = Masters(history, self.panel, self.weather.zips)
-        self.calendar = Calendar(history, self.panel, cutoffs)
-        self.learnt = Response(self.panel, len(self.calendar.names))
+        self.calendar = Calendar(history, self.panel, cutoffs, horizon)
+        self.learnt = Response(self.panel, self.calendar.now, len(self.calendar.names))
+        self.columns = np.empty((horizon, N_COLUMNS, self.panel.n_series), np.float32)
 
     def build(self) -> pd.DataFrame:
         """Pass over all weeks and return the table."""
         first, alive = self.panel.first_week, self._alive()
         runs = _Runs.of(alive)
         codes = np.empty((len(_CODES) + len(_EVENTS), runs.n_rows), np.int32)
-        numbers = np.empty((len(NUMERIC_FEATURES), runs.n_rows), np.float32)
+        numbers = np.empty((N_COLUMNS, runs.n_rows), np.float32)
         stop = 0
-        for t in range(self.panel.n_weeks):
-            self.learnt.absorb(t, self.calendar.known_at(t, 0)[0])
-            if first + t in alive:
-                master, ahead = alive[first + t]
-                cutoff = _Cutoff(self, t, master)
-                for h, series in enumerate(ahead, 1):
-                    start, stop = stop, stop + len(series)
-                    cutoff.write(h, series, codes[:, start:stop], numbers[:, start:stop])
+        for week, (master, ahead) in alive.items():
+            self.learnt.absorb(week - first)
+            cutoff = _Cutoff(self, week - first, master)
+            for h, series in enumerate(ahead, 1):
+                start, stop = stop, stop + len(series)
+                cutoff.write(h, series, codes[:, start:stop], numbers[:, start:stop])
         return self._table(runs, codes, numbers)
 
     def _alive(self) -> dict[int, tuple[Snapshot, list[Ints]]]:
@@ -163,7 +170,7 @@ class _Builder:
         panel, series, stops = self.panel, of["series"], runs.stops
 
         def texts(names: Sequence[str] | pd.Index, codes: Ints) -> pd.Series:
-            return _texts(list(names), codes, stops)
+            return _texts(pd.Series(names, dtype="str"), codes, stops)
 
         columns = {
             REGION: texts([panel.region], np.zeros_like(series)),
@@ -221,87 +228,66 @@ class _Cutoff:
     """What is known at one cutoff: columns that all weeks ahead share, and those that differ."""
 
     def __init__(self, builder: _Builder, t: int, master: Snapshot) -> None:
-        panel, learnt = builder.panel, builder.learnt
-        self._t, self._panel, self._learnt = t, panel, learnt
+        panel, learnt, columns = builder.panel, builder.learnt, builder.columns
+        self._t, self._panel, self._learnt, self._columns = t, panel, learnt, columns
         self._week = panel.first_week + t
-        self._events = [builder.calendar.known_at(t, h) for h in range(builder.horizon + 2)]
-        is_large = (master.format == FORMATS.index("large")).astype(np.int64)[panel.store]
-        self._fixed = levels_at(t, panel, learnt) | strength_at(t, panel, learnt, is_large)
-        self._fixed |= _master_columns(master, panel, is_large)
+        is_large = master.format == FORMATS.index("large")
+        shared = columns[0]
+        write_levels(t, panel, learnt, shared)
+        write_strength(t, panel, learnt, is_large[panel.store].astype(np.int64), shared)
+        _write_master(master, panel, is_large, shared[MASTER])
+        clean = learnt.weeks.level[t] - learnt.series.base
+        self._plan = write_plans(t, panel, learnt, clean, columns)
+        write_like_prices(t, self._plan, panel, learnt, columns)
         self._codes = {
             "velocity": builder.velocity(t, master),
             "format": master.format[panel.store],
             "category": master.category[panel.product],
             "brand": master.brand[panel.product],
         }
-        self._plan = Plan.at(t, builder.horizon, panel, learnt)
-        self._weather = builder.weather.at(t, builder.horizon, master.zip[panel.store])
-        self._pauses = pauses_at(t, builder.horizon, self._plan, learnt)
-        self._similar = similar_at(t, self._plan, panel, learnt)
-        self._past_prices = PastPrices.at(t, panel, learnt)
+        self._events = builder.calendar.ahead(t)
+        self._weather, self._zips = builder.weather.at(t, builder.horizon), master.zip[panel.store]
         self._event_lifts = learnt.event_lifts()
         n_categories = len(builder.masters.categories) + 1
-        self._shelf = panel.store * n_categories + master.category[panel.product] + 1
+        self._shelves = shelves_of(panel.store * n_categories + self._codes["category"] + 1)
 
     def write(self, h: int, series: Ints, codes: Ints, numbers: Floats) -> None:
         """Write the rows h weeks ahead, one per given series, to columns of the table's arrays."""
         alive = np.zeros(self._panel.n_series, bool)
         alive[series] = True
-        columns, events = self._ahead(h, alive)
-        columns = self._fixed | columns
-        everyone = slice(None) if alive.all() else series
-        for row, name in zip(numbers, NUMERIC_FEATURES, strict=True):
-            value = columns[name]
-            row[:] = value[everyone] if isinstance(value, np.ndarray) else value
+        columns, learnt = self._columns[h - 1], self._learnt
+        write_year_ago(self._t, h, self._panel, learnt, columns)
+        write_chain(self._t, h, self._plan, learnt, alive, columns)
+        write_rivals(h, self._plan, self._shelves, alive, columns)
+        write_weather(self._weather[h - 1], self._zips, columns)
+        write_events(h, self._events, learnt, self._event_lifts, columns)
+        columns[SEASON], columns[WEEKS_AHEAD] = season_of(self._week + h), h
+        compiled_columns.take(columns, self._columns[0], _SHARED, series, numbers)
+        everyone = slice(None) if len(series) == len(alive) else series
         of = {"series": series}
-        of |= {name: values[everyone] for name, values in (self._codes | events).items()}
+        of |= {name: values[everyone] for name, values in self._codes.items()}
+        for place, name in zip((h, h + 1, h - 1), _EVENTS, strict=True):
+            of[name] = self._events[0][place][self._panel.store[everyone]]
         for row, name in zip(codes, _CODES + _EVENTS, strict=True):
             row[:] = of[name]
 
-    def _ahead(self, h: int, alive: Bools) -> tuple[dict[str, Floats | float], dict[str, Ints]]:
-        """Return the numeric columns h weeks ahead, and the codes of the three events."""
-        lifts = lifts_at(h, self._plan, self._panel, self._learnt)
-        numbers: dict[str, Floats | float] = {}
-        expected = self._fixed["clean_level"] + lifts["lift_own"]
-        numbers["expected_promo"] = expected
-        numbers |= lifts | similar_weeks_at(h, self._similar, lifts)
-        planned = plan_at(h, self._plan, self._panel, self._learnt)
-        numbers |= planned | competition_at(h, self._plan, self._shelf, alive)
-        numbers |= relative_prices_at(planned["log_price"], self._shelf, alive)
-        numbers |= self._past_prices.like(h, self._plan, planned["log_price"], expected)
-        numbers |= chain_at(self._t, self._plan.state(h), lifts["lift_own"], self._learnt, alive)
-        numbers |= year_ago_at(self._t, h, self._panel, self._learnt)
-        numbers |= self._weather[h - 1] | season_of(self._week + h)
-        numbers |= {"weeks_since_promo": self._pauses[h - 1], "weeks_ahead": float(h)}
-        before, now, after = self._events[h - 1 : h + 2]
-        numbers |= {
-            "n_event_days": now[1],
-            "n_event_days_next": after[1],
-            "n_event_days_previous": before[1],
-            "is_holiday": now[2],
-        }
-        numbers |= lift_of(now[0], self._panel.product, self._event_lifts)
-        return numbers, {"event": now[0], "event_next": after[0], "event_previous": before[0]}
 
-
-def _master_columns(master: Snapshot, panel: Panel, is_large: Ints) -> dict[str, Floats]:
-    columns = dict(zip(SHOPPER_COLUMNS, master.shoppers[:, panel.store], strict=True))
+def _write_master(master: Snapshot, panel: Panel, is_large: np.ndarray, out: Floats) -> None:
+    of_store = np.vstack([master.shoppers, is_large])
     size = master.package_size
     missing = ~(size > 0)
     log_size = np.log(size, out=np.zeros_like(size), where=~missing)
-    return columns | {
-        "is_large_format": is_large,
-        "log_package_size": log_size[panel.product],
-        "package_size_missing": missing[panel.product],
-    }
+    compiled_columns.spread(of_store, panel.store, out[: len(of_store)])
+    compiled_columns.spread(np.stack([log_size, missing]), panel.product, out[len(of_store) :])
 
 
-def _texts(names: Sequence[str], codes: Ints, stops: Sequence[int]) -> pd.Series:
+def _texts(names: pd.Series, codes: Ints, stops: Sequence[int]) -> pd.Series:
     """Return the names of the codes; -1 is the last name.
 
     ``stops`` are of runs of rows. One that repeats the run before shares its memory.
     """
-    known = pa.array(names, pa.large_string())
+    known = pa.array(names)
+    known = known.combine_chunks() if isinstance(known, pa.ChunkedArray) else known
     chunks, chunk, start, before = [], known.slice(0, 0), 0, codes[:0]
     for stop in stops if len(codes) > BLOCK_ROWS * len(stops) else [len(codes)]:
         block = codes[start:stop]

@@ -4,80 +4,113 @@ The calendar is the one known at the cutoff; which events lift demand is learnt 
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
+from forecast_platform.forecasting.features import compiled_columns, compiled_plans
+from forecast_platform.forecasting.features.columns import stretch
 from forecast_platform.forecasting.features.history import History
 from forecast_platform.forecasting.features.panel import (
     Floats,
     Ints,
     Panel,
-    WeekRows,
     floats_of,
     monday,
     week_numbers,
 )
+from forecast_platform.forecasting.features.response import Response
 from forecast_platform.forecasting.features.texts import codes_of, levels_of
 from forecast_platform.vocabulary import NO_EVENT, STORE_ID, WEEK, H
 
 DAYS_OF_YEAR = 365.25
 
+DAYS = stretch("n_event_days", "n_event_days_next", "n_event_days_previous", "is_holiday")
+LIFTS = stretch("event_lift_product", "event_lift_region")
+SEASON = stretch("year_sin_1", "year_cos_1", "year_sin_2", "year_cos_2")
+
 
 class Calendar:
-    """Events per store and week, as known week by week; code -1 is no event."""
+    """Events per store and week, as known week by week; code -1 is no event.
 
-    def __init__(self, history: History, panel: Panel, cutoffs: Sequence[int]) -> None:
-        frame = history.events
+    Attributes
+    ----------
+    names : pandas.Index
+        Event names; a code is a position among them.
+    now : array of shape (weeks, stores)
+        Code of the event of each week, as known in it.
+    """
+
+    def __init__(
+        self, history: History, panel: Panel, cutoffs: Sequence[int], horizon: int
+    ) -> None:
+        frame, first = history.events, panel.first_week
         weeks, h = week_numbers(frame[WEEK]), frame[H].to_numpy(np.int64)
         stores = codes_of(frame[STORE_ID], panel.stores)
         kept = ((h == 0) | np.isin(weeks, cutoffs)) & (stores >= 0)
-        frame = frame[kept]
+        kept &= (weeks >= first) & (weeks < first + panel.n_weeks) & (h >= 0) & (h <= horizon + 1)
+        frame, weeks, h, stores = frame[kept], weeks[kept] - first, h[kept], stores[kept]
         names = levels_of(frame["event"])
         self.names = names[names != NO_EVENT]
-        self._n_stores = len(panel.stores)
-        self._store_of_series = panel.store
-        self._rows = WeekRows(
-            weeks[kept] - panel.first_week,
-            {
-                "h": h[kept],
-                "store": stores[kept],
-                "event": codes_of(frame["event"], self.names),
-                "days": floats_of(frame["n_event_days"]),
-                "holiday": frame["is_holiday"].to_numpy(dtype=np.float64, na_value=0.0),
-            },
-        )
+        event = codes_of(frame["event"], self.names)
+        self.now = np.full((panel.n_weeks, len(panel.stores)), -1)
+        self.now[weeks[h == 0], stores[h == 0]] = event[h == 0]
+        known = [week - first for week in sorted(cutoffs) if week >= first]
+        self._place = {t: place for place, t in enumerate(known)}
+        is_known = np.isin(weeks, known)
+        cell = np.searchsorted(known, weeks[is_known]), h[is_known], stores[is_known]
+        shape = (len(known), horizon + 2, len(panel.stores))
+        self._events = np.full(shape, -1)
+        self._days, self._holidays = np.zeros((2, *shape))
+        self._events[cell] = event[is_known]
+        self._days[cell] = floats_of(frame["n_event_days"])[is_known]
+        holidays = frame["is_holiday"].to_numpy(dtype=np.float64, na_value=0.0)
+        self._holidays[cell] = holidays[is_known]
 
-    def known_at(self, t: int, h: int) -> tuple[Ints, Floats, Floats]:
-        """Return event code, event days and holiday flag of each series, h weeks after ``t``."""
-        rows = self._rows.at(t)
-        now = rows["h"] == h
-        store = rows["store"][now]
-        event = np.full(self._n_stores, -1)
-        days, holiday = np.zeros((2, self._n_stores))
-        event[store] = rows["event"][now]
-        days[store], holiday[store] = rows["days"][now], rows["holiday"][now]
-        of = self._store_of_series
-        return event[of], days[of], holiday[of]
+    def ahead(self, t: int) -> tuple[Ints, Floats, Floats]:
+        """Return event codes, event days and holiday flags as known at a cutoff.
+
+        Shape (horizon + 2, stores): h weeks after ``t``, from 0 on.
+        """
+        place = self._place[t]
+        return self._events[place], self._days[place], self._holidays[place]
 
 
-def season_of(week: int) -> dict[str, float]:
+def write_events(
+    h: int,
+    ahead: tuple[Ints, Floats, Floats],
+    learnt: Response,
+    lifts: tuple[Floats, Floats],
+    out: Floats,
+) -> None:
+    """Write the events of a target week and of its neighbours, and what they are expected to lift.
+
+    ``lifts`` are per product, of each event, and for the region; see `Response.event_lifts`.
+    """
+    events, days, holidays = ahead
+    columns = np.stack([days[h], days[h + 1], days[h - 1], holidays[h]])
+    store, product = learnt.series.store, learnt.series.product
+    compiled_columns.spread(columns, store, out[DAYS])
+    compiled_plans.event_lifts(events[h], store, product, *lifts, out[LIFTS])
+
+
+@lru_cache(maxsize=4096)
+def season_of(week: int) -> Floats:
     """Return two harmonics of the year at the Thursday of the week (its number).
+
+    Sine and cosine of the year, then those of the half-year; shape (4, 1).
 
     Examples
     --------
-    >>> round(float(season_of(0)["year_cos_1"]), 2)
+    >>> round(float(season_of(0)[1, 0]), 2)
     0.99
     """
     angle = 2 * np.pi * (monday(week).dayofyear + 3) / DAYS_OF_YEAR
-    return {
-        "year_sin_1": np.sin(angle),
-        "year_cos_1": np.cos(angle),
-        "year_sin_2": np.sin(2 * angle),
-        "year_cos_2": np.cos(2 * angle),
-    }
+    return np.array([[np.sin(angle)], [np.cos(angle)], [np.sin(2 * angle)], [np.cos(2 * angle)]])
 
 
+@lru_cache(maxsize=4096)
 def week_of_year(week: int) -> str:
     """Return the ISO week, ``01`` .. ``53``, of a week number.
 
@@ -87,18 +120,6 @@ def week_of_year(week: int) -> str:
     '02'
     """
     return f"{monday(week).isocalendar().week:02d}"
-
-
-def lift_of(event: Ints, product: Ints, lifts: tuple[Floats, Floats]) -> dict[str, Floats]:
-    """Return the expected effect of each series' event, 0 where there is none [log]."""
-    of_product, of_region = lifts
-    none = event < 0
-    if not of_region.size:
-        return {"event_lift_product": none * 0.0, "event_lift_region": none * 0.0}
-    return {
-        "event_lift_product": np.where(none, 0, of_product[product, event]),
-        "event_lift_region": np.where(none, 0, of_region[event]),
-    }
 
 
 def names_with_none(names: pd.Index) -> pd.Index:

@@ -73,7 +73,7 @@ def week_numbers(column: pd.Series) -> Ints:
 
 def _stamps(column: pd.Series) -> tuple[Ints, int]:
     """Return the dates as whole numbers, and how many of these make a day."""
-    dates = pd.to_datetime(column).to_numpy()
+    dates = (column if column.dtype.kind == "M" else pd.to_datetime(column)).to_numpy()
     return dates.view(np.int64), _PER_DAY[np.datetime_data(dates.dtype)[0]]
 
 

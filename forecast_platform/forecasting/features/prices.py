@@ -4,19 +4,14 @@ What a promotion is and how series answered to it is learnt in `response`; plans
 `promotions`.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from forecast_platform.forecasting.features import compiled
+from forecast_platform.forecasting.features import compiled_plans
+from forecast_platform.forecasting.features.columns import stretch
+from forecast_platform.forecasting.features.compiled_plans import Shelves
 from forecast_platform.forecasting.features.panel import Bools, Floats, Ints, Panel
-from forecast_platform.forecasting.features.promotions import PAST, Plan, log_price_of, shrunk
+from forecast_platform.forecasting.features.promotions import KERNEL_ROWS, PAST, Plan
 from forecast_platform.forecasting.features.response import Response
-from forecast_platform.forecasting.features.windows import (
-    max_of_others,
-    mean_of_others,
-    share_below,
-)
 
 PRICE_WEEKS = 78
 """Weeks of the series' own past that are compared with the planned week [weeks]."""
@@ -27,72 +22,57 @@ PRICE_DECAY = 40.0
 PRICE_UNIT, PLAN_UNIT = 0.1, 0.5
 """Distances of the log price, and of feature and display, at which a week is half as alike."""
 
+LIKE_PRICES = stretch("like_price_sharp", "like_price_narrow", "like_price_broad")
+RIVALS = stretch(
+    *("competitor_discount_mean", "competitor_discount_max"),
+    *("competitor_features", "competitor_displays"),
+    *("relative_price", "relative_price_lowest", "price_rank"),
+)
 
-def relative_prices_at(log_price: Floats, group: Ints, alive: Bools) -> dict[str, Floats]:
-    """Return the planned price beside those of the other products of the category in the store.
+_UNITS = np.array([PRICE_UNIT, PLAN_UNIT], np.float32)
 
-    Returns
-    -------
-    dict
-        ``relative_price`` to the mean and ``relative_price_lowest`` to the lowest of the others
-        [log], and ``price_rank``: the share of the others that are cheaper. 0 where there is none.
+
+def shelves_of(shelf: Ints) -> Shelves:
+    """Put the series in order of their shelf: the products of one category in one store.
+
+    Examples
+    --------
+    >>> shelves_of(np.array([7, 2, 7]))
+    Shelves(series=array([1, 0, 2]), starts=array([0, 1, 3]))
     """
-    n = int(group.max()) + 1
-    alike = np.where(alive, log_price, np.nan)
-    lowest = -max_of_others(group, np.where(alive, -log_price, -np.inf))
-    return {
-        "relative_price": np.nan_to_num(log_price - mean_of_others(group, alike, n)),
-        "relative_price_lowest": np.where(np.isfinite(lowest), log_price - lowest, 0.0),
-        "price_rank": share_below(group, log_price, alive),
-    }
+    order = np.argsort(shelf, kind="stable")
+    starts = np.flatnonzero(np.diff(shelf[order], prepend=-1))
+    return Shelves(order, np.append(starts, len(order)))
 
 
-@dataclass(frozen=True)
-class PastPrices:
-    """A series' own past weeks, to be compared with a planned one by their price.
+def write_rivals(h: int, plan: Plan, shelves: Shelves, alive: Bools, out: Floats) -> None:
+    """Write the promotions and prices of the other products of the category in the same store.
+
+    ``relative_price`` is to the mean and ``relative_price_lowest`` to the lowest of the others
+    [log], ``price_rank`` the share of the others that are cheaper; 0 where there is none.
+    """
+    log_price = plan.log_price[h - 1]
+    compiled_plans.rivals(plan.rows, PAST + h, log_price, alive, shelves, out[RIVALS])
+
+
+def write_like_prices(t: int, plan: Plan, panel: Panel, learnt: Response, out: Floats) -> None:
+    """Write the mean demand of past weeks like the plan, less ``base_level``, by sharpness.
 
     Unlike the kernels of `promotions`, which compare discounts from a regular price, it compares
     prices themselves: it needs no idea of what is regular, and follows a price that moves in steps.
-
-    Parameters
-    ----------
-    past : array of shape (4, weeks, series), float32
-        Log price, feature and display in units of likeness; demand less ``base_level`` [log1p].
-    weight : array of shape (weeks, series), float32
-        How much a week counts by its age, 0 where there is no demand.
+    ``out`` is (horizon, features, series).
     """
-
-    past: Floats
-    weight: Floats
-
-    @classmethod
-    def at(cls, t: int, panel: Panel, learnt: Response) -> "PastPrices":
-        """Take the weeks up to ``t``; a week without a price had the regular one."""
-        weeks = slice(max(0, t - PRICE_WEEKS + 1), t + 1)
-        price, x = learnt.price[weeks], panel.x[weeks]
-        known, sold = price > 0, ~np.isnan(x)
-        past = np.empty((4, *x.shape), np.float32)
-        past[0] = log_price_of(learnt.regular, panel)
-        np.log(price, out=past[0], where=known)
-        past[0] /= PRICE_UNIT
-        past[1] = learnt.feature[weeks] / PLAN_UNIT
-        past[2] = learnt.display[weeks] / PLAN_UNIT
-        past[3] = np.where(sold, x - learnt.base, 0)
-        age = np.arange(len(x) - 1, -1, -1, dtype=np.float32)[:, None]
-        return cls(past, np.where(sold, np.exp(-age / np.float32(PRICE_DECAY)), np.float32(0)))
-
-    def like(self, h: int, plan: Plan, log_price: Floats, prior: Floats) -> dict[str, Floats]:
-        """Return the mean demand of weeks like the plan, less ``base_level``, by sharpness."""
-        row = PAST + h
-        parts = (
-            log_price / PRICE_UNIT,
-            plan.feature[row] / PLAN_UNIT,
-            plan.display[row] / PLAN_UNIT,
-        )
-        sums = np.empty((6, len(log_price)), np.float32)
-        compiled.like_prices(self.past, self.weight, np.stack(parts).astype(np.float32), sums)
-        return {
-            "like_price_sharp": shrunk(sums[0], sums[1], prior),
-            "like_price_narrow": shrunk(sums[2], sums[3], prior),
-            "like_price_broad": shrunk(sums[4], sums[5], prior),
-        }
+    first = max(0, t - PRICE_WEEKS + 1)
+    ages = np.arange(t - first, -1, -1, dtype=np.float32) / np.float32(PRICE_DECAY)
+    regular = np.empty(panel.n_series)
+    n, product = len(panel.products), panel.product
+    compiled_plans.log_prices(learnt.series.regular, product, n, regular)
+    regular = regular.astype(np.float32) / _UNITS[0]
+    wanted = np.empty_like(plan.states)
+    wanted[:, 0] = plan.log_price / PRICE_UNIT
+    wanted[:, 1:] = plan.states[:, 1:] / _UNITS[1]
+    sums = np.empty((len(out), 6, panel.n_series), np.float32)
+    past = first, learnt.log_price, regular, learnt.weeks, learnt.series.base
+    compiled_plans.like_prices(*past, np.exp(-ages), _UNITS, wanted, sums)
+    for h, columns in enumerate(out):
+        compiled_plans.like_means(sums[h], plan.lifts[h, 2], KERNEL_ROWS, columns[LIKE_PRICES])

@@ -2,7 +2,7 @@
 
 The learner passes over the weeks once, from the left: after `absorb(t)` it knows the weeks up to
 ``t`` and no other, so that what is read from it can leak nothing. Feature columns are made from
-its state elsewhere.
+its state elsewhere; the loops are compiled in `compiled_learning`.
 
 Notes
 -----
@@ -14,9 +14,15 @@ product's, a product's to the region's.
 
 import numpy as np
 
-from forecast_platform.forecasting.features import compiled
-from forecast_platform.forecasting.features.panel import Bools, Floats, Ints, Panel
-from forecast_platform.forecasting.features.windows import ridge, zero_if_missing
+from forecast_platform.forecasting.features import compiled, compiled_learning
+from forecast_platform.forecasting.features.compiled_learning import (
+    Constants,
+    Plans,
+    Products,
+    Series,
+    Weeks,
+)
+from forecast_platform.forecasting.features.panel import Floats, Ints, Panel
 
 LEVEL_DECAY = float(np.exp(-1 / 13))
 """Per week: levels remember about a quarter of a year."""
@@ -45,19 +51,7 @@ def state_of(discount: Floats, feature: Floats, display: Floats) -> Floats:
     return np.stack([discount / UNIT_DISCOUNT, feature, display])
 
 
-def discount_of(price: Floats, regular: Floats) -> Floats:
-    """Return the price cut as a fraction of the regular price, 0 where either is missing."""
-    known = (price > 0) & (regular > 0)
-    ratio = np.divide(price, regular, out=np.ones_like(regular), where=known)
-    return np.clip(1 - ratio, -0.5, 0.9)
-
-
-def in_kernel_units(states: Floats) -> Floats:
-    """Return promotion states, shape (..., 3, series), in units of similarity, float32."""
-    return states.astype(np.float32) / KERNEL_UNIT[:, None]
-
-
-def _no_weeks(n: int) -> Floats:
+def no_weeks(n: int) -> Floats:
     """Return recent weeks of ``n`` series, shape (n, 4, slots), without a surprise in them."""
     recent = np.zeros((n, 4, compiled.SLOTS), np.float32)
     recent[:, 3] = np.nan
@@ -70,112 +64,99 @@ class Response:
     Parameters
     ----------
     panel : Panel
+    events : array of shape (weeks, stores)
+        Code of the event of each store and week, as known in it; -1 is no event.
     n_events : int
-        Number of event names; code -1 is no event.
+        Number of event names.
+
+    Attributes
+    ----------
+    plans : Plans
+        What was planned, by the week in which it was known.
+    weeks : Weeks
+        What is known of each week, up to the last absorbed one: log demand, price, discount,
+        feature, display, clean level, demand without its lift, and surprise over the level before.
+    series, products : Series, Products
+        What is known now.
+    lift_own : array of shape (3, series)
+        Lift of each part of the promotion state [log].
+    recent, recent_of_product : array of shape (n, 4, slots), float32
+        The last weeks' states and surprises, in units of similarity.
+    log_price : array of shape (weeks, series), float32
+        Log of the price; NaN or -inf where there is none.
     """
 
-    def __init__(self, panel: Panel, n_events: int) -> None:
-        shape, self.panel = panel.x.shape, panel
-        self.n_products = len(panel.products)
-        self.price = np.full(shape, np.nan, np.float32)
-        self.discount = np.zeros(shape, np.float32)
-        self.feature = np.zeros(shape, np.float32)
-        self.display = np.zeros(shape, np.float32)
-        self.level = np.full(shape, np.nan, np.float32)
-        self.adjusted = np.full(shape, np.nan, np.float32)
-        self.surprise = np.full(shape, np.nan, np.float32)
-        self.recent = _no_weeks(shape[1])
-        self.recent_of_product = _no_weeks(self.n_products)
-        self.base = np.full(shape[1], np.nan)
-        self.regular = np.full(shape[1], np.nan)
-        self.first = np.full(shape[1], -1)
-        self.last_promo = np.full(shape[1], -10_000)
-        self.last_positive = np.full(shape[1], -1)
-        self.n_known, self.total = np.zeros((2, shape[1]))
-        self.lift_own = np.zeros((3, shape[1]))
-        self.lift_product = np.zeros((3, self.n_products))
-        self._window = np.empty((shape[1], PRICE_WINDOW + 1), np.float32)
-        self._in_window = np.zeros(shape[1], np.int64)
-        self._before = np.full(shape[1], np.nan, np.float32)
-        self._sums, self._weights = np.zeros((2, shape[1])), np.zeros(shape[1])
-        self._gram = np.zeros((6, shape[1]))
-        self._moment = np.zeros((3, shape[1]))
-        self._product_sums = np.zeros((14, self.n_products))
-        self._event_sum, self._event_n = np.zeros((2, self.n_products, n_events))
+    def __init__(self, panel: Panel, events: Ints, n_events: int) -> None:
+        (n_weeks, n), n_products, self.panel = panel.x.shape, len(panel.products), panel
+        rows = [np.empty((n_weeks, n), np.float32) for _ in range(8)]
+        *of_weeks, self.log_price = rows
+        self.weeks = Weeks(panel.x, *of_weeks)
+        self.series = _series_of(panel)
+        self.products = Products(
+            gram=np.zeros((n_products, 9)),
+            lift=np.zeros((3, n_products)),
+            recent=no_weeks(n_products),
+            week=np.zeros((5, n_products)),
+            event_sum=np.zeros((n_products, n_events)),
+            event_n=np.zeros((n_products, n_events)),
+        )
+        self.recent = no_weeks(n)
+        self.lift_own = np.zeros((3, n))
+        self.plans, self._events = _plans_of(panel), events
+        self._constants = _constants(n_weeks)
+        self._known = 0  # weeks that were absorbed
 
-    def absorb(self, t: int, event: Ints) -> None:
-        """Learn from week ``t``; ``event`` is the code of each series' event, -1 for none."""
-        self._take_plan(t)
-        x = self.panel.x[t].astype(np.float64)
-        state = state_of(self.discount[t], self.feature[t], self.display[t]).astype(np.float64)
-        lift = (state * self.lift_own).sum(axis=0)
-        before = self.level[t - 1] if t else np.full_like(x, np.nan)
-        surprise = np.clip(x - before, -LARGEST_SURPRISE, LARGEST_SURPRISE)
-        self.surprise[t], self.adjusted[t] = surprise, x - lift
-        self._learn_events(surprise - lift, event)
-        self._learn_lifts(t, state, surprise)
-        self._learn_levels(t, x, x - lift)
+    def absorb(self, t: int) -> None:
+        """Learn from all weeks up to ``t`` that are not known yet."""
+        first, self._known = self._known, t + 1
+        state = self.weeks, self.series, self.products, self._constants
+        compiled_learning.learn(first, t + 1, self._events, self.plans, *state)
+        compiled_learning.lifts_of(t, *state[1:], self.lift_own)
+        of_year = max(first, t + 1 - KERNEL_WEEKS)
+        compiled_learning.remember(of_year, t + 1, self.weeks, self._constants, self.recent)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            np.log(self.weeks.price[first : t + 1], out=self.log_price[first : t + 1])
 
     def event_lifts(self) -> tuple[Floats, Floats]:
         """Return the expected effect of each event, per product and for the region [log]."""
-        region = self._event_sum.sum(axis=0) / (self._event_n.sum(axis=0) + REGION_EVENT_ROWS)
-        product = (self._event_sum + PRODUCT_EVENT_ROWS * region) / (
-            self._event_n + PRODUCT_EVENT_ROWS
-        )
-        return product, region
-
-    def _take_plan(self, t: int) -> None:
-        rows = self.panel.plans.at(t)
-        now = rows["h"] == 0
-        series = rows["series"][now]
-        self.price[t, series] = rows["price"][now]
-        self.feature[t, series] = zero_if_missing(rows["feature"][now])
-        self.display[t, series] = zero_if_missing(rows["display"][now])
-        old = self.price[t - PRICE_WINDOW] if t >= PRICE_WINDOW else self._before
-        compiled.slide_median(old, self.price[t], self._window, self._in_window, self.regular)
-        self.discount[t] = discount_of(self.price[t], self.regular)
-        self.last_promo[is_promo(self.discount[t], self.feature[t], self.display[t])] = t
-
-    def _learn_events(self, effect: Floats, event: Ints) -> None:
-        compiled.learn_events(self.panel.product, event, effect, self._event_sum, self._event_n)
-
-    def _learn_lifts(self, t: int, state: Floats, surprise: Floats) -> None:
-        product, sums = self.panel.product, self._product_sums
-        compiled.learn_products(
-            state, surprise, product, LIFT_DECAY, self._gram, self._moment, sums
-        )
-        gram, moment = sums[:6], sums[6:9]
-        nothing, first = np.zeros((3, 1)), np.zeros(self.n_products, np.int64)
-        region = ridge(
-            gram.sum(axis=1, keepdims=True),
-            moment.sum(axis=1, keepdims=True),
-            nothing,
-            first[:1],
-            REGION_PENALTY,
-        )
-        self.lift_product = ridge(gram, moment, region, first, PRODUCT_PENALTY)
-        self.lift_own = ridge(self._gram, self._moment, self.lift_product, product, OWN_PENALTY)
-        self._remember(t, state, surprise, sums)
-
-    def _remember(self, t: int, state: Floats, surprise: Floats, sums: Floats) -> None:
-        """Keep the week for `promotions.similar_at`, in units of similarity."""
-        slot = t % KERNEL_WEEKS
-        compiled.remember(in_kernel_units(state), surprise, slot, self.recent)
-        means = (sums[9:13] / np.maximum(sums[13], 1)).astype(np.float32)
-        means[0, sums[13] == 0] = np.nan
-        compiled.remember(in_kernel_units(means[1:]), means[0], slot, self.recent_of_product)
-
-    def _learn_levels(self, t: int, x: Floats, adjusted: Floats) -> None:
-        levels = np.empty_like(self._sums)
-        compiled.learn_levels(x, adjusted, LEVEL_DECAY, self._sums, self._weights, levels)
-        self.base, self.level[t] = levels
-        ok = ~np.isnan(x)
-        self.first[ok & (self.first < 0)] = t
-        self.last_positive[x > 0] = t
-        self.n_known += ok
-        self.total += np.where(ok, x, 0)
+        total, n = self.products.event_sum, self.products.event_n
+        region = total.sum(axis=0) / (n.sum(axis=0) + REGION_EVENT_ROWS)
+        return (total + PRODUCT_EVENT_ROWS * region) / (n + PRODUCT_EVENT_ROWS), region
 
 
-def is_promo(discount: Floats, feature: Floats, display: Floats) -> Bools:
-    """Tell whether a week counts as a promotion."""
-    return (discount > 0.05) | (feature > 0) | (display > 0)
+def _plans_of(panel: Panel) -> Plans:
+    names = ("series", "h", "price", "feature", "display")
+    return Plans(panel.plans.starts(panel.n_weeks), *(panel.plans[name] for name in names))
+
+
+def _series_of(panel: Panel) -> Series:
+    n = panel.n_series
+    return Series(
+        store=panel.store,
+        product=panel.product,
+        window=np.empty((n, PRICE_WINDOW + 1), np.float32),
+        in_window=np.zeros(n, np.int64),
+        regular=np.full(n, np.nan),
+        first=np.full(n, -1),
+        last_promo=np.full(n, -10_000),
+        last_positive=np.full(n, -1),
+        n_known=np.zeros(n),
+        total=np.zeros(n),
+        base=np.full(n, np.nan),
+        sums=np.zeros((n, 3)),
+        gram=np.zeros((n, 9)),
+        seen=np.full(n, -1),
+    )
+
+
+def _constants(n_weeks: int) -> Constants:
+    return Constants(
+        price_window=PRICE_WINDOW,
+        unit_discount=np.float32(UNIT_DISCOUNT),
+        level_decay=LEVEL_DECAY,
+        powers=LIFT_DECAY ** np.arange(max(2, n_weeks + 1)),
+        largest_surprise=LARGEST_SURPRISE,
+        penalties=(REGION_PENALTY, PRODUCT_PENALTY, OWN_PENALTY),
+        kernel_weeks=KERNEL_WEEKS,
+        kernel_unit=KERNEL_UNIT,
+    )

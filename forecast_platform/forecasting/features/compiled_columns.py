@@ -1,0 +1,171 @@
+"""Compiled loops that write feature columns of the series' own weeks, and of related series.
+
+Only numba functions of arrays belong here; each is called from the module that knows what its
+numbers mean. Columns are rows of ``out``, one value per series.
+"""
+
+import numpy as np
+
+from forecast_platform.forecasting.features.compiled import (
+    compiled,
+    insert,
+    mean_by,
+    means_known,
+)
+
+
+@compiled
+def levels(t, x, windows, series, out):  # pragma: no cover
+    """Write level, means of the last ``windows`` weeks and of all, and lags; see `demand`."""
+    base, n_means = series.base, len(windows)
+    mean = np.empty(x.shape[1])
+    out[0] = base
+    for row in range(n_means):
+        means_known(x[max(0, t - windows[row] + 1) : t + 1], mean)
+        for s in range(len(mean)):
+            out[1 + row, s] = 0 if np.isnan(mean[s]) else mean[s] - base[s]
+    for s in range(len(mean)):
+        out[1 + n_means, s] = series.total[s] / max(series.n_known[s], 1.0) - base[s]
+    for row in range(2 + n_means, out.shape[0]):
+        lag = row - 2 - n_means
+        for s in range(len(mean)):
+            value = x[t - lag, s] - base[s] if lag <= t else 0.0
+            out[row, s] = 0 if np.isnan(value) else value
+
+
+@compiled
+def shape(t, recent, year, series, out):  # pragma: no cover
+    """Write median, extremes and spread of recent weeks, shares of zeros, and ages."""
+    mean, ranked = np.empty(recent.shape[1]), np.empty(recent.shape[0], recent.dtype)
+    zeros, known = np.zeros(recent.shape[1]), np.zeros(recent.shape[1])
+    means_known(recent, mean)
+    for week in range(year.shape[0]):
+        for s in range(len(mean)):
+            value = year[week, s]
+            zeros[s] += value == 0
+            known[s] += not np.isnan(value)
+    for s in range(len(mean)):
+        base, n, n_zero, squares = series.base[s], 0, 0, 0.0
+        for week in range(recent.shape[0]):
+            value = recent[week, s]
+            if not np.isnan(value):
+                n = insert(ranked, n, value)
+                n_zero += value == 0
+                squares += (value - mean[s]) ** 2
+        out[0, s] = (ranked[(n - 1) // 2] + ranked[n // 2]) / 2 - base if n else 0
+        out[1, s] = ranked[0] - base if n else 0
+        out[2, s] = ranked[n - 1] - base if n else 0
+        out[3, s] = np.sqrt(squares / max(n, 1))
+        out[4, s] = n_zero / n if n else 0
+        out[5, s] = zeros[s] / known[s] if known[s] else 0
+        age, last = t - series.first[s] + 1, series.last_positive[s]
+        out[6, s] = np.log1p(np.float64(t - last if last >= 0 else age))
+        out[7, s] = np.log1p(np.float64(age))
+
+
+@compiled
+def strength(t, weeks, spans, groups, counts, shrink, series, out):  # pragma: no cover
+    """Write the strength elsewhere, and trends by group for each span of weeks.
+
+    ``groups`` (3, series) are product, store and region, ``counts`` how many of each; the fourth
+    group is a product in a format. The last two rows are the clean level, and its mean over the
+    first span.
+    """
+    n, n_spans = len(series.base), len(spans)
+    recent, level = np.empty(n), weeks.level[t]
+    for span in range(n_spans):
+        means_known(weeks.adjusted[max(0, t - spans[span] + 1) : t + 1], recent)
+        for s in range(n):
+            recent[s] -= level[s]
+            if span == 0:
+                value = recent[s] + level[s] - series.base[s]
+                out[3 + 3 * n_spans, s] = 0 if np.isnan(value) else value
+        for one in range(3):
+            trend = mean_by(groups[one], recent, counts[one], shrink)
+            for s in range(n):
+                out[2 + one * n_spans + span, s] = trend[groups[one, s]]
+    _levels_elsewhere(level, groups[3], counts[3], series, out)
+    for s in range(n):
+        out[2 + 3 * n_spans, s] = np.float64(level[s]) - series.base[s]
+
+
+@compiled
+def _levels_elsewhere(level, group, n_groups, series, out):  # pragma: no cover
+    """Write the mean level of the others of the group, and what of it history has not told."""
+    total, known = np.zeros(n_groups), np.zeros(n_groups)
+    for s in range(len(group)):
+        if not np.isnan(level[s]):
+            total[group[s]] += level[s]
+            known[group[s]] += 1
+    for s in range(len(group)):
+        is_known, value = not np.isnan(level[s]), np.nan
+        others = known[group[s]] - is_known
+        if others > 0:
+            own = np.float64(level[s]) if is_known else 0.0
+            value = (total[group[s]] - own) / others - series.base[s]
+        value = 0.0 if np.isnan(value) else value
+        out[0, s], out[1, s] = value, value / (1 + series.n_known[s] / 4)
+
+
+@compiled
+def promotion_history(first, half, t, weeks, out):  # pragma: no cover
+    """Write the lift of the promotions since week ``first``, and their share since ``half``."""
+    n = out.shape[1]
+    lift, promos, recent = np.zeros(n, np.float32), np.zeros(n), np.zeros(n)
+    least = np.float32(0.05)
+    for week in range(first, t + 1):
+        is_recent = 1.0 if week >= half else 0.0
+        for s in range(n):
+            surprise = weeks.surprise[week, s]
+            is_promo = (
+                (weeks.discount[week, s] > least)
+                | (weeks.feature[week, s] > 0)
+                | (weeks.display[week, s] > 0)
+            ) & (not np.isnan(surprise))
+            lift[s] += surprise if is_promo else np.float32(0)
+            promos[s] += is_promo
+            recent[s] += is_recent if is_promo else 0.0
+    for s in range(n):
+        out[0, s] = lift[s] / (promos[s] + 1)
+        out[1, s] = recent[s] / (t + 1 - half)
+
+
+@compiled
+def year_ago(around, level, product, n_products, out):  # pragma: no cover
+    """Write the growth from ``level`` to the mean of the weeks ``around``, and means of it.
+
+    Without weeks around, no growth is known.
+    """
+    n = out.shape[1]
+    growth = np.full(n, np.nan)
+    if around.shape[0]:
+        means_known(around, growth)
+        for s in range(n):
+            growth[s] -= level[s]
+    of_product = mean_by(product, growth, n_products, 1.0)
+    of_region = mean_by(np.zeros(n, np.int64), growth, 1, 1.0)[0]
+    for s in range(n):
+        missing = np.isnan(growth[s])
+        out[0, s] = 0 if missing else min(max(growth[s], -3.0), 3.0)
+        out[1, s], out[2, s] = of_product[product[s]], of_region
+        out[3, s] = missing
+
+
+@compiled
+def spread(values, group, out):  # pragma: no cover
+    """Give each series the values of its group; a group of -1 is the last column."""
+    for row in range(values.shape[0]):
+        for s in range(len(group)):
+            out[row, s] = values[row, group[s]]
+
+
+@compiled
+def take(own, shared, is_shared, series, out):  # pragma: no cover
+    """Copy the columns of some series, in order; the shared ones from their own array."""
+    for row in range(out.shape[0]):
+        source = shared[row] if is_shared[row] else own[row]
+        if len(series) == len(source):
+            out[row, :] = source
+            continue
+        for place in range(len(series)):
+            out[row, place] = source[series[place]]

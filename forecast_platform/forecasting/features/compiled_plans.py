@@ -1,0 +1,250 @@
+"""Compiled loops that write feature columns of the plans: own, of rivals, of the chain.
+
+Only numba functions of arrays belong here; each is called from the module that knows what its
+numbers mean. Columns are rows of ``out``, one value per series.
+"""
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+
+from forecast_platform.forecasting.features.compiled import compiled, mean_by, similar_weeks
+from forecast_platform.forecasting.features.compiled_learning import discount_of, is_promo
+
+BLOCK = 128
+"""Series whose past weeks are compared at once, so that their sums stay in the first cache."""
+
+
+class Shelves(NamedTuple):
+    """Series in order of their shelf, a store's category; shelf ``i`` is ``starts[i] : ...``."""
+
+    series: Any
+    starts: Any
+
+
+@compiled
+def plan_ahead(t, past, plans, weeks, regular, out):  # pragma: no cover
+    """Join the last weeks with those planned at ``t``.
+
+    ``out`` (4, past + 1 + horizon, series): price, discount, feature and display.
+    """
+    n_rows = out.shape[1]
+    for row in range(n_rows):
+        week = t - past + row
+        if 0 <= week <= t:
+            out[0, row], out[1, row] = weeks.price[week], weeks.discount[week]
+            out[2, row], out[3, row] = weeks.feature[week], weeks.display[week]
+        else:
+            out[0, row], out[1:, row] = np.nan, 0
+    for row in range(plans.starts[t], plans.starts[t + 1]):
+        place = past + plans.h[row]
+        if past < place < n_rows:
+            s = plans.series[row]
+            feature, display = plans.feature[row], plans.display[row]
+            out[0, place, s] = plans.price[row]
+            out[2, place, s] = 0 if np.isnan(feature) else feature
+            out[3, place, s] = 0 if np.isnan(display) else display
+    for row in range(past + 1, n_rows):
+        for s in range(out.shape[2]):
+            out[1, row, s] = discount_of(out[0, row, s], regular[s])
+
+
+@compiled
+def log_prices(price, product, n_products, out):  # pragma: no cover
+    """Write the log, the product's mean where a series has no price, 0 where that has none."""
+    for s in range(len(price)):
+        out[s] = np.log(price[s]) if price[s] > 0 else np.nan
+    of_product = mean_by(product, out, n_products, 0.0)
+    for s in range(len(price)):
+        if np.isnan(out[s]):
+            out[s] = of_product[product[s]]
+
+
+@compiled
+def own_plan(row, plan, regular, product, n_products, log_price, out):  # pragma: no cover
+    """Write price, discount, feature and display of a row of a plan and of the weeks before it."""
+    price = np.empty(len(regular))
+    for s in range(len(price)):
+        price[s] = plan[0, row, s] if plan[0, row, s] > 0 else regular[s]
+    log_prices(price, product, n_products, log_price)
+    for s in range(len(price)):
+        discount, feature, display = plan[1, row, s], plan[2, row, s], plan[3, row, s]
+        out[0, s], out[1, s] = log_price[s], not plan[0, row, s] > 0
+        out[2, s], out[3, s] = discount, discount * discount
+        out[4, s], out[5, s], out[6, s] = feature, display, feature * discount
+        out[7, s], out[8, s] = plan[1, row - 1, s], plan[1, row - 2, s]
+        out[9, s] = plan[1, row - 3, s]
+        out[10, s], out[11, s] = plan[2, row - 1, s], plan[3, row - 1, s]
+
+
+@compiled
+def pauses(weeks, row, plan, longest, last_promo, t, since, out):  # pragma: no cover
+    """Write the log1p of the weeks since the promotion before the target week.
+
+    ``since`` is carried from one week ahead to the next.
+    """
+    for s in range(len(since)):
+        if weeks == 1:
+            since[s] = t - last_promo[s]
+        since[s] += 1
+        if weeks > 1 and is_promo(plan[1, row - 1, s], plan[2, row - 1, s], plan[3, row - 1, s]):
+            since[s] = 1
+        out[s] = np.log1p(np.float64(min(since[s], longest)))
+
+
+@compiled
+def lifts(states, lift_own, lift_product, product, clean, own, out):  # pragma: no cover
+    """Write the lift that a series and its product expect of a plan, and the level with it.
+
+    ``states`` is (3, series); ``own`` holds the first two without rounding.
+    """
+    for s in range(len(product)):
+        i, j, k, p = states[0, s], states[1, s], states[2, s], product[s]
+        own[0, s] = lift_own[0, s] * i + lift_own[1, s] * j + lift_own[2, s] * k
+        own[1, s] = lift_product[0, p] * i + lift_product[1, p] * j + lift_product[2, p] * k
+        own[2, s] = clean[s] + own[0, s]
+        out[0, s], out[1, s], out[2, s] = own[0, s], own[1, s], own[2, s]
+
+
+@compiled
+def shrunk(total, weight, prior, rows):  # pragma: no cover
+    """Return the mean of weeks of this total and weight, with ``rows`` more at the prior."""
+    return (total + rows * prior) / (weight + np.float32(rows))
+
+
+@compiled
+def kernels(own, product, lift, rows, out):  # pragma: no cover
+    """Write the means of similar weeks from their sums, (4, series) each; see `promotions`."""
+    for s in range(own.shape[1]):
+        out[0, s] = shrunk(own[0, s], own[1, s], lift[0, s], rows)
+        out[1, s] = shrunk(own[2, s], own[3, s], lift[0, s], rows)
+        out[2, s] = shrunk(product[0, s], product[1, s], lift[1, s], rows)
+        out[3, s] = np.log1p(own[1, s])
+
+
+@compiled
+def chain(states, lift, alive, recent, decay, units, product, rows, out, like):  # pragma: no cover
+    """Write a product's mean plan over its stores to ``out``, what like weeks had to ``like``.
+
+    ``units`` (2, 3): of the state as features show it, and of similarity.
+    """
+    n_products = recent.shape[0]
+    planned, wanted = np.empty((4, n_products)), np.empty((1, 3, n_products), np.float32)
+    values, sums = np.empty(len(product)), np.empty((1, 4, n_products), np.float32)
+    for part in range(4):
+        for s in range(len(product)):
+            value = states[part, s] if part < 3 else lift[s]
+            values[s] = value if alive[s] else np.nan
+        planned[part] = mean_by(product, values, n_products, 0.0)
+    for part in range(3):
+        for p in range(n_products):
+            wanted[0, part, p] = np.float32(planned[part, p]) / np.float32(units[1, part])
+    similar_weeks(recent, decay, np.arange(n_products), wanted, sums)
+    for s in range(len(product)):
+        p = product[s]
+        for part in range(3):
+            out[part, s] = planned[part, p] * units[0, part]
+        like[0, s] = shrunk(sums[0, 0, p], sums[0, 1, p], planned[3, p], rows)
+        like[1, s] = shrunk(sums[0, 2, p], sums[0, 3, p], planned[3, p], rows)
+
+
+@compiled
+def rivals(plan, row, log_price, alive, shelves, out):  # pragma: no cover
+    """Write promotions and prices of the other products of the category in the same store."""
+    prices = np.empty(len(log_price))
+    for shelf in range(len(shelves.starts) - 1):
+        first, stop = shelves.starts[shelf], shelves.starts[shelf + 1]
+        n, discount, feature, display, price = 0, 0.0, 0.0, 0.0, 0.0
+        most, second, holder = -np.inf, -np.inf, -1
+        for place in range(first, stop):
+            s = shelves.series[place]
+            if alive[s]:
+                discount += plan[1, row, s]
+                feature += plan[2, row, s]
+                display += plan[3, row, s]
+                price += log_price[s]
+                prices[n] = log_price[s]
+                n += 1
+                if plan[1, row, s] > most:
+                    most, second, holder = plan[1, row, s], most, s
+                elif plan[1, row, s] > second:
+                    second = plan[1, row, s]
+        prices[:n].sort()
+        for place in range(first, stop):
+            s = shelves.series[place]
+            if not alive[s]:
+                out[:, s] = 0
+                continue
+            others, own = max(n - 1, 1), log_price[s]
+            largest = second if s == holder else most
+            out[0, s] = (discount - plan[1, row, s]) / others
+            out[1, s] = largest if n > 1 else 0
+            out[2, s] = np.log1p(max(feature - plan[2, row, s], 0.0))
+            out[3, s] = np.log1p(max(display - plan[3, row, s], 0.0))
+            lowest = prices[1] if own == prices[0] and n > 1 else prices[0]
+            out[4, s] = own - (price - own) / others if n > 1 else 0
+            out[5, s] = own - lowest if n > 1 else 0
+            out[6, s] = np.searchsorted(prices[:n], own) / others if n > 1 else 0
+
+
+@numba.njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def like_prices(
+    first, log_price, regular, weeks, base, ages, units, wanted, out
+):  # pragma: no cover
+    """Sum past weeks by how like their price, feature and display are to the wanted ones.
+
+    Weeks from ``first`` on, as many as ``ages`` (their weights); a week without a price had the
+    ``regular`` one (its log in units). ``units`` are of log price and of the plan, ``wanted`` is
+    (h, 3, series) in them. Written to ``out`` (h, 6, series): total and weight of the sharp, the
+    narrow and the broad kernel.
+    """
+    one, four, sixteen = np.float32(1), np.float32(4), np.float32(16)
+    past, sums = np.empty((5, BLOCK), np.float32), np.empty((len(wanted), 6, BLOCK), np.float32)
+    for left in range(0, len(base), BLOCK):
+        n = min(BLOCK, len(base) - left)
+        sums[:] = 0
+        for at in range(len(ages)):
+            week = first + at
+            for s in range(n):
+                price, x = log_price[week, left + s], weeks.x[week, left + s]
+                past[0, s] = price / units[0] if abs(price) < np.inf else regular[left + s]
+                past[1, s] = weeks.feature[week, left + s] / units[1]
+                past[2, s] = weeks.display[week, left + s] / units[1]
+                past[3, s] = 0 if np.isnan(x) else x - base[left + s]
+                past[4, s] = np.float32(0) if np.isnan(x) else ages[at]
+            for h in range(len(wanted)):
+                for s in range(n):
+                    p = past[0, s] - wanted[h, 0, left + s]
+                    q = past[1, s] - wanted[h, 1, left + s]
+                    r = past[2, s] - wanted[h, 2, left + s]
+                    distance, demand, age = p * p + q * q + r * r, past[3, s], past[4, s]
+                    sharp = one / (one + sixteen * distance)
+                    narrow = one / (one + four * distance)
+                    sharp, narrow = sharp * sharp * age, narrow * narrow * age
+                    broad = age / (one + distance)
+                    sums[h, 0, s] += sharp * demand
+                    sums[h, 1, s] += sharp
+                    sums[h, 2, s] += narrow * demand
+                    sums[h, 3, s] += narrow
+                    sums[h, 4, s] += broad * demand
+                    sums[h, 5, s] += broad
+        out[:, :, left : left + n] = sums[:, :, :n]
+
+
+@compiled
+def like_means(sums, prior, rows, out):  # pragma: no cover
+    """Write the means of weeks of like price from their sums, (6, series)."""
+    for s in range(len(prior)):
+        out[0, s] = shrunk(sums[0, s], sums[1, s], prior[s], rows)
+        out[1, s] = shrunk(sums[2, s], sums[3, s], prior[s], rows)
+        out[2, s] = shrunk(sums[4, s], sums[5, s], prior[s], rows)
+
+
+@compiled
+def event_lifts(event, store, product, of_product, of_region, out):  # pragma: no cover
+    """Write the expected effect of each series' event, 0 where there is none."""
+    for s in range(len(store)):
+        code = event[store[s]]
+        out[0, s] = of_product[product[s], code] if code >= 0 else 0
+        out[1, s] = of_region[code] if code >= 0 else 0
