@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.accuracy import ablation, datasets, ours, peers, report
+from benchmarks.accuracy import ablation, datasets, hard_cases, ours, peers, report
 from benchmarks.accuracy.folds import Prepared
 from benchmarks.accuracy.timing import Family, try_family
 from forecast_platform.vocabulary import CUTOFF, DS, SEGMENT, UNIQUE_ID, VELOCITY, H, Y
@@ -65,7 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results = [tried(one, families, keep=asked.keep, ablate=asked.ablation) for one in chosen]
     if len(results) > 1 and not asked.panel:
         results = _pooled(results)
-    written = report.write(results, asked.out)
+    further = () if asked.ablation or asked.panel else (hard_cases.section(),)
+    written = report.write(results, asked.out, further=further)
     for result in results:
         print(f"\n{result.name}\n\n{report.scores_table(result.scores())}\n")
         print(report.paired_table(result.compared()))

@@ -83,7 +83,7 @@ def _fitted(fold: Fold, config: TrainingConfig, name: str, **lasso: Any) -> Fore
     table = {name: one.combine(each)}
     if name == ENSEMBLE:
         table |= {"lasso": each[LASSO], "net": each[EMBEDDING_NET]}
-        table["arithmetic_blend"] = each[[LASSO, EMBEDDING_NET]].mean(axis=1)
+        table["geometric_blend"] = np.expm1(np.log1p(each[[LASSO, EMBEDDING_NET]]).mean(axis=1))
     return Forecasts(pd.DataFrame(table), trained - started, time.process_time() - trained)
 
 

@@ -222,14 +222,15 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(measured).round(3)
 
 
-def main() -> None:
-    """Print the section of the report."""
+def section() -> str:
+    """Train the planted region and return what the report says about it."""
     done = tried()
     asked = set(done.rows[UNIQUE_ID].astype("str"))
-    print("## Hard cases\n")
-    print(table(done.rows).to_markdown(index=False))
-    print(f"\nForecasts of the closed store and the delisted product: {len(done.gone & asked)}.")
+    return (
+        f"## Hard cases\n\n{table(done.rows).to_markdown(index=False)}\n\n"
+        f"Forecasts of the closed store and the delisted product: {len(done.gone & asked)}."
+    )
 
 
 if __name__ == "__main__":
-    main()
+    print(section())

@@ -49,8 +49,8 @@ def ensemble(fold: Fold, objective: Objective = "mape") -> Forecasts:
         members = one.predict_members(part)
         each = members.rename(columns=SHOWN)
         each[ENSEMBLE] = one.combine(members)
-        low, _, high = one.predict_quantiles(part, members=members).T
-        each = each.assign(**dict(zip(INTERVAL, (low, high), strict=True)))
+        quantiles = one.predict_quantiles(part, members=members).T
+        each = each.assign(**dict(zip(INTERVAL, quantiles, strict=True)))
         each[HISTORICAL_AVERAGE] = models.baselines[str(store_format)].predict(part)
         tables.append(each)
     table = pd.concat(tables).reindex(fold.test.index)

@@ -12,11 +12,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecast_platform.forecasting.evaluation.metrics import coverage, mape, measure
-from forecast_platform.vocabulary import CUTOFF, ENSEMBLE, HISTORICAL_AVERAGE, UNIQUE_ID, Y
+from forecast_platform.forecasting.evaluation.coverage import COVERAGE_80, PINBALL, range_scores
+from forecast_platform.forecasting.evaluation.metrics import mape, measure
+from forecast_platform.vocabulary import (
+    CUTOFF,
+    ENSEMBLE,
+    HISTORICAL_AVERAGE,
+    QUANTILES,
+    UNIQUE_ID,
+    VELOCITY,
+    Y,
+)
 
 DRAWS = 2000
-INTERVAL = ("ensemble_10", "ensemble_90")
+INTERVAL = ("ensemble_10", "ensemble_50", "ensemble_90")
+"""Columns of the ensemble's quantiles, in the order of `QUANTILES`."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +115,11 @@ def paired(rows: pd.DataFrame, ours: str, other: str, *, draws: int = DRAWS) -> 
     }
 
 
-def write(results: Sequence[Result], folder: Path) -> Path:
-    """Write report.md, report.json and a chart per set; return the Markdown's path."""
+def write(results: Sequence[Result], folder: Path, *, further: Sequence[str] = ()) -> Path:
+    """Write report.md, report.json and a chart per set; return the Markdown's path.
+
+    ``further`` are sections in Markdown that are put behind the sets.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     parts, whole = ["# Accuracy benchmark", _NOTES], {}
     for result in results:
@@ -116,15 +129,15 @@ def write(results: Sequence[Result], folder: Path) -> Path:
             "paired": json.loads(compared.to_json(orient="records")),
             "by_velocity": json.loads(result.by("velocity").to_json()),
             "published": dict(result.published),
-            **_coverages(result),
+            **ranges(result),
         }
         parts += [f"## {result.name}", result.about, scores_table(scores), _published(result)]
         parts += ["Paired: the ensemble's MAPE x 100 less the other's.", paired_table(compared)]
         parts += ["MAPE x 100 by velocity.", _markdown(result.by("velocity").round(1).T)]
-        parts += [_told(result), f"![MAPE by fold]({result.name}.svg)"]
+        parts += [range_table(result), _told(result), f"![MAPE by fold]({result.name}.svg)"]
         chart(result, folder / f"{result.name}.svg")
     report = folder / "report.md"
-    text = "\n\n".join(part for part in parts if part)
+    text = "\n\n".join(part for part in (*parts, *further) if part)
     report.write_text(text + "\n", encoding="utf-8")
     (folder / "report.json").write_text(json.dumps(whole, indent=1), encoding="utf-8")
     return report
@@ -173,19 +186,27 @@ def _published(result: Result) -> str:
     return f"Published on these rounds (MAPE x 100): {'; '.join(rows)}." if rows else ""
 
 
-def _coverages(result: Result) -> dict[str, Any]:
+def ranges(result: Result) -> dict[str, Any]:
+    """Measure the ensemble's range: over all rows, by velocity and by fold; {} without one.
+
+    Returns
+    -------
+    dict
+        ``coverage_80``, ``width`` (mean distance of the 10 and 90 % quantiles over mean demand) and
+        ``pinball`` (see `range_scores`) of ``all``, of each velocity, and of ``folds``, a list.
+    """
     if not set(INTERVAL) <= set(result.rows.columns):
         return {}
-    low, high = INTERVAL
+    rows = result.rows.rename(columns=dict(zip(INTERVAL, QUANTILES, strict=True)))
+    groups = {str(name): _range_of(own) for name, own in rows.groupby(VELOCITY, observed=True)}
+    folds = [_range_of(own) for _, own in rows.groupby(CUTOFF, sort=True)]
+    return {"range": {"all": _range_of(rows), **groups, "folds": folds}}
 
-    def covered(rows: pd.DataFrame) -> float:
-        return coverage(rows[Y], rows[low], rows[high])
 
-    groups = {
-        str(value): covered(part) for value, part in result.rows.groupby("velocity", observed=True)
-    }
-    folds = [covered(part) for _, part in result.rows.groupby(CUTOFF, sort=True)]
-    return {"coverage": {"all": covered(result.rows), **groups, "folds": folds}}
+def _range_of(rows: pd.DataFrame) -> dict[str, float]:
+    low, *_, high = QUANTILES
+    width = (rows[high] - rows[low]).mean() / rows[Y].mean()
+    return {**range_scores(rows), "width": float(width)}
 
 
 def _told(result: Result) -> str:
@@ -199,15 +220,28 @@ def _told(result: Result) -> str:
         by = result.by("velocity")
         ratios = [f"{name} {by.loc[ENSEMBLE, name] / by.loc['oracle', name]:.2f}" for name in by]
         lines.append(f"MAPE over the oracle's: {', '.join(ratios)}.")
-    told = _coverages(result)
-    if told:
-        of = told["coverage"]
-        groups = ", ".join(f"{n} {v:.1%}" for n, v in of.items() if n not in {"all", "folds"})
-        lines.append(
-            f"The 80 % interval covers {of['all']:.1%} ({groups}; "
-            f"worst fold {min(of['folds']):.1%})."
-        )
     return " ".join(lines)
+
+
+def range_table(result: Result) -> str:
+    """Return what the 80 % range covers, its width and its pinball loss in Markdown; or nothing."""
+    found = ranges(result).get("range")
+    if not found:
+        return ""
+    folds = sorted(found["folds"], key=lambda fold: fold[COVERAGE_80])
+    shown = {name: own for name, own in found.items() if name != "folds"}
+    shown |= {"fold covered least": folds[0], "fold covered most": folds[-1]}
+    table = pd.DataFrame(shown).T
+    table[COVERAGE_80] = (100 * table[COVERAGE_80]).map("{:.1f} %".format)
+    table["width"] = table["width"].map("{:.2f}".format)
+    table[PINBALL] = table[PINBALL].map("{:.4f}".format)
+    titles = {
+        COVERAGE_80: "80 % range covers",
+        "width": "mean width / mean demand",
+        PINBALL: "pinball / mean demand",
+    }
+    table = table.rename(columns=titles)[list(titles.values())].reset_index(names="rows")
+    return "The ensemble's range.\n\n" + _markdown(table, index=False)
 
 
 def _markdown(table: pd.DataFrame, *, index: bool = True) -> str:

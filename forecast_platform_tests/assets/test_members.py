@@ -81,13 +81,13 @@ def test_lightgbm_is_trained_weighed_scored_and_served_by_one_line(
     Forecasts.validate(served, lazy=True)
     champion = served[served["served_by"] == "champion"].iloc[0]
     weights = trained.set_index("segment").loc[champion["segment"]]
-    logs = (
-        weights["weight_lasso"] * np.log1p(champion["lasso"])
-        + weights["weight_embedding_net"] * np.log1p(champion["embedding_net"])
+    blended = (
+        weights["weight_lasso"] * champion["lasso"]
+        + weights["weight_embedding_net"] * champion["embedding_net"]
         + json.loads(weights["other_weights"])["lightgbm"]
-        * np.log1p(json.loads(champion["other_members"])["lightgbm"])
+        * json.loads(champion["other_members"])["lightgbm"]
     )
-    assert champion["y_hat"] == pytest.approx(np.expm1(logs))
+    assert champion["y_hat"] == pytest.approx(blended)
 
     # a member that is no longer configured is not imported because a file names it
     use(configure, {})

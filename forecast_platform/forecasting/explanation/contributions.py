@@ -37,13 +37,13 @@ CHANGES: Final = (MODEL, *REASONS, OTHER, LIMITS)
 
 
 def predict_log(model: Ensemble, X: pd.DataFrame) -> NDArray[np.float64]:
-    """Blend the members on the log1p scale, before any cap."""
-    logs = np.zeros(len(X))
+    """Blend the members before any cap, and return the blend on the log1p scale."""
+    blended = np.zeros(len(X))
     for name, weight in model.weights_.items():
         if weight:
             forecast = np.asarray(model.members[name].predict(X), np.float64)
-            logs += weight * np.log1p(np.maximum(forecast, 0.0))
-    return logs
+            blended += weight * np.maximum(forecast, 0.0)
+    return np.log1p(blended)
 
 
 def contributions(model: Ensemble, X: pd.DataFrame, y_hat: NDArray[np.float64]) -> pd.DataFrame:

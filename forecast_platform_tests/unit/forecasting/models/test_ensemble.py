@@ -102,7 +102,7 @@ def test_members_are_forecast_apart_and_combine_to_the_forecast():
 
     assert members.columns.tolist() == ["a", "b"]
     assert members.index.tolist() == [7, 8, 9]
-    assert ensemble.combine(members) == pytest.approx([1.0, 1.0, 1.0])
+    assert ensemble.combine(members) == pytest.approx([1.5, 1.5, 1.5])
     assert (ensemble.combine(members) == ensemble.predict(KEYS)).all()
 
 
