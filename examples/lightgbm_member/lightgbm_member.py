@@ -47,7 +47,7 @@ class LightGBMForecaster(Estimator):
         As of LightGBM.
     recency_weeks : float, default=60
         A row counts ``exp(-age / recency_weeks)`` [weeks].
-    zero_weight : float, default=0.25
+    zero_weight : float, default=0.03
         Weight of a row without demand.
     seed : int, default=0
     threads : int or None, default=1
@@ -72,7 +72,7 @@ class LightGBMForecaster(Estimator):
         learning_rate: float = 0.05,
         min_rows_of_leaf: int = 20,
         recency_weeks: float = 60.0,
-        zero_weight: float = 0.25,
+        zero_weight: float = 0.03,
         seed: int = 0,
         threads: int | None = 1,
     ) -> None:

@@ -96,7 +96,7 @@ class TrainingConfig:
         Of the embedding net.
     recency_weeks : float, default=60
         [weeks]
-    zero_weight : float, default=0.25
+    zero_weight : float, default=0.03
         Weight of rows without demand under ``mape``.
     cap_multiple : float, default=3
         Largest forecast relative to the largest known demand of a series.
@@ -128,7 +128,7 @@ class TrainingConfig:
     epochs: int = 3
     batch_size: int = 512
     recency_weeks: float = 60.0
-    zero_weight: float = 0.25
+    zero_weight: float = 0.03
     cap_multiple: float = 3.0
     max_rows: int = 500_000
     quantiles: tuple[float, ...] = LEVELS

@@ -67,7 +67,7 @@ class EmbeddingNetForecaster(Estimator):
         "an average level" when a new store or product comes.
     recency_weeks : float, default=60
         A row counts ``exp(-age / recency_weeks)`` [weeks].
-    zero_weight : float, default=0.25
+    zero_weight : float, default=0.03
         Weight of a row without demand; see `objective`.
     max_rows : int, default=500_000
         More rows than this are thinned at random: rows of one week seen from two cutoffs are near
@@ -106,7 +106,7 @@ class EmbeddingNetForecaster(Estimator):
         weight_decay: float = 0.05,
         mask_share: float = 0.02,
         recency_weeks: float = 60.0,
-        zero_weight: float = 0.25,
+        zero_weight: float = 0.03,
         max_rows: int = 500_000,
         seed: int = 0,
         threads: int | None = 1,

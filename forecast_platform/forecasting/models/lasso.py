@@ -76,7 +76,7 @@ class LassoForecaster(Estimator):
         Penalty. None averages the solutions of `ALPHAS`.
     recency_weeks : float, default=60
         A row counts ``exp(-age / recency_weeks)`` [weeks].
-    zero_weight : float, default=0.25
+    zero_weight : float, default=0.03
         Weight of a row without demand; see `objective`.
     n_reweights : int, default=4
         Least-squares problems solved after the first.
@@ -117,7 +117,7 @@ class LassoForecaster(Estimator):
         objective: Objective = "mape",
         alpha: float | None = None,
         recency_weeks: float = 60.0,
-        zero_weight: float = 0.25,
+        zero_weight: float = 0.03,
         n_reweights: int = 4,
         max_coefficients: int = 2500,
     ) -> None:
@@ -141,7 +141,7 @@ class LassoForecaster(Estimator):
         problem = _Problem(self, X, demand)
         alphas = ALPHAS if self.alpha is None else (float(self.alpha),)
         self.alpha_ = _middle(alphas)
-        coef = np.mean(problem.path(alphas, problem.recency), axis=0)
+        coef = problem.shifted(np.mean(problem.path(alphas, problem.recency), axis=0))
         shared, deviations, effects = problem.design.layout.split(coef)
         self.shared_ = shared.astype(np.float32)
         self.deviations_ = [block.astype(np.float32) for block in deviations]
@@ -269,6 +269,14 @@ class _Problem:
             solver.descend(gram, moment, alpha * penalty, coef, LIMITS)
             coefs.append(coef)
         return coefs
+
+    def shifted(self, coef: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Move the intercept to where the relative error is least, under ``mape``."""
+        if self.objective != "mape":
+            return coef
+        moved, left = coef.copy(), self.target - self.design.predict(coef)
+        moved[self.design.layout.width - 1] += best_shift(left, self.scale, self.recency)
+        return moved
 
     def _start(self, row_weights: NDArray[np.float64]) -> float:
         if self.objective == "mape":

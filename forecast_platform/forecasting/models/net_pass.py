@@ -30,8 +30,9 @@ def slopes(
     """Return the derivative of each row's loss (see `net_training.losses`) by its prediction."""
     if objective == "mape":
         d = prediction - target
-        bend = torch.log(SLOPE_CAP / scale.clamp_min(1e-6))
-        return torch.where(d < bend, scale * torch.exp(d) * torch.sign(d), SLOPE_CAP)
+        cap = SLOPE_CAP * scale.clamp_min(1.0)
+        bend = torch.log(cap / scale.clamp_min(1e-6))
+        return torch.where(d < bend, scale * torch.exp(d) * torch.sign(d), cap)
     ratio = torch.exp(target).clamp_max(LARGEST_RATIO)
     return torch.exp(prediction.clamp(-4.0, 3.0)) - ratio
 

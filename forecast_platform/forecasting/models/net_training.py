@@ -86,9 +86,9 @@ def losses(
     """Return each row's loss; beyond `SLOPE_CAP`, or what a log may be, it grows linearly."""
     if objective == "mape":
         d = prediction - target
-        bend = torch.log(SLOPE_CAP / scale.clamp_min(1e-6))
-        inside = torch.minimum(d, bend)
-        return scale * torch.expm1(inside).abs() + SLOPE_CAP * (d - inside)
+        cap = SLOPE_CAP * scale.clamp_min(1.0)
+        bend = torch.log(cap / scale.clamp_min(1e-6))
+        return scale * torch.expm1(torch.minimum(d, bend)).abs() + cap * torch.relu(d - bend)
     inside = prediction.clamp(-4.0, 3.0)
     mean = torch.exp(inside) * (1.0 + prediction - inside)
     return mean - torch.exp(target).clamp_max(LARGEST_RATIO) * prediction
