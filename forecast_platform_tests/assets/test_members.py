@@ -10,9 +10,11 @@ import pytest
 
 from forecast_platform.assets.forecasts import forecasts
 from forecast_platform.errors import BadMember
+from forecast_platform.forecasting.evaluation.metrics import mape
 from forecast_platform.forecasting.models.base import CorruptModelFiles
 from forecast_platform.forecasting.models.files import load_model
 from forecast_platform.forecasting.models.pyfunc import _load_pyfunc
+from forecast_platform.forecasting.training import TrainingConfig, train_region
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.export import export_region
 from forecast_platform.resources.members import _imported, member_families
@@ -22,6 +24,7 @@ from forecast_platform.schemas.metrics import HoldoutForecasts, ValidationMetric
 from forecast_platform.schemas.models import TrainedEnsembles
 from forecast_platform.settings import PROJECT_ROOT, get_settings
 from forecast_platform_tests.assets.conftest import MODEL_ASSETS, REGION, WEEKS, World
+from forecast_platform_tests.oracles.backtest import a_demand, a_frame
 
 KEY = RegionWeek(REGION, WEEKS[-1])
 NAME = "demand-north-large-fast"
@@ -99,6 +102,32 @@ def test_lightgbm_is_trained_weighed_scored_and_served_by_one_line(
     assert set(rows["served_by"]) == {"historical_average"}
     fast = rows[rows["segment"] == champion["segment"]]
     assert fast["failover_reason"].str.contains("unknown members: lightgbm").all()
+
+
+def test_trees_earn_weight_where_two_features_work_against_each_other(
+    configure: pytest.MonkeyPatch,
+):
+    """Neither says anything alone: the LASSO is blind to it, and for a net it takes long."""
+    use(configure, {"lightgbm": "lightgbm_member:LightGBMForecaster"})
+    demand = a_demand(4, 6, 40)
+    frame = a_frame(demand)
+    same_sign = frame["temperature"] * frame["snow"] > 0
+    frame["y"] = np.round((1 + frame["y"]) * np.where(same_sign, 8.0, 2.0))
+    frame["base_level"] += np.float32(np.log(4.0))
+    config = TrainingConfig(
+        numeric=("lag_0", "discount", "temperature", "snow"),
+        categorical=("product_id",),
+        families=member_families(),
+    )
+
+    models = train_region(frame, demand, cutoff=demand["ds"].max(), config=config)
+
+    told = {name: model.weights_["lightgbm"] for name, model in models.ensembles.items()}
+    assert len(told) == 4
+    assert min(told.values()) > 1 / 3, told
+    held_out = models.holdout[models.holdout["y"] > 0]
+    without = held_out[["lasso", "embedding_net"]].mean(axis=1)
+    assert mape(held_out["y"], held_out["ensemble"]) < 0.95 * mape(held_out["y"], without)
 
 
 @pytest.mark.slow
