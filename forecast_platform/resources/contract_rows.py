@@ -19,7 +19,7 @@ from forecast_platform.resources.formats import read_whole
 from forecast_platform.resources.mapping import map_columns, query
 from forecast_platform.resources.sources import Expression, Source, Sql
 from forecast_platform.resources.text_rows import BadRow, Rows, cut
-from forecast_platform.schemas.batches import plain
+from forecast_platform.schemas.batches import batches, plain
 from forecast_platform.schemas.codes import REFUSAL, refusal_text
 from forecast_platform.schemas.raw import CONTRACTS, DELIVERED_WEEK
 from forecast_platform.vocabulary import REGION, WEEK
@@ -81,7 +81,7 @@ def map_rows(
         table = map_columns(name, source, plain(rows.table), one.file)
         numbers = pa.array(rows.numbers + FIRST_ROW + source.skip_rows)
         mapped = table.append_column("source_row", numbers)
-        yield _with_bad(mapped, rows.bad, source.skip_rows)
+        yield from _cut(_with_bad(mapped, rows.bad, source.skip_rows))
 
 
 def map_extract(
@@ -127,6 +127,14 @@ def replaced(rows: pa.Table, name: str, values: Any) -> pa.Table:
     """Put values in place of a column, or beside the others where there is none."""
     others = rows.drop_columns(name) if name in rows.column_names else rows
     return others.append_column(name, values)
+
+
+def _cut(rows: Mapped) -> Iterator[Mapped]:
+    """Cut rows that had to be mapped together, or that bad ones were put among."""
+    start = 0
+    for table in batches(rows.table):
+        yield Mapped(table, rows.is_bad[start : start + table.num_rows])
+        start += table.num_rows
 
 
 def _looks_at_others(source: Source) -> bool:

@@ -49,7 +49,7 @@ def read_csv(file: File, blocks: Iterable[bytes]) -> Iterator[Rows]:
     malformed = _Malformed()
     position = 0
     last: list[str] = []
-    for table in _parsed(file, names, text, malformed):
+    for table in _told(_parsed(file, names, text, malformed), file, malformed):
         rows = numbered(position, table, malformed.rows)
         position += table.num_rows + len(rows.bad)
         last = [str(one[-1]) for one in table.columns if table.num_rows] or last
@@ -113,23 +113,22 @@ class _Malformed:
 
     def __init__(self) -> None:
         self.rows: deque[BadRow] = deque()
+        self.problem = ""
         self._run = 0
         self._next = 0
 
     def refuse(self, row: "Any") -> str:
-        """Keep a row; the parser calls this.
+        """Keep a row and let it out, or end it all when too many came running.
 
-        Raises
-        ------
-        ValueError
-            If too many came one after the other.
+        The parser calls this.
         """
         reason = f"has {row.actual_columns} values, the header has {row.expected_columns}"
         found = BadRow(row.number - HEADER_ROWS, Code.MALFORMED, reason, shown(row.text))
         self._run = self._run + 1 if found.number == self._next else 1
         self._next = found.number + 1
         if self._run > MAX_BAD_RUN:
-            raise ValueError(f"{MAX_BAD_RUN} rows running cannot be read: each {reason}")
+            self.problem = f"{MAX_BAD_RUN} rows running cannot be read; the last one {reason}"
+            return "error"
         self.rows.append(found)
         return "skip"
 
@@ -156,6 +155,21 @@ def _parsed(
     parsed = (pa.Table.from_batches([one]) for one in blocks)
     for table in regrouped(itertools.chain([no_rows], parsed)):
         yield table.rename_columns(shown_names)
+
+
+def _told(tables: Iterator[pa.Table], file: File, malformed: _Malformed) -> Iterator[pa.Table]:
+    """Say in our own words what the parser cannot go on with."""
+    try:
+        yield from tables
+    except pa.ArrowInvalid as error:
+        if malformed.problem:
+            raise ValueError(malformed.problem) from error
+        if "straddl" not in str(error):
+            raise
+        raise ValueError(
+            f"a row has more than {PARSED_BYTES} bytes: a quote {file.quote} is probably opened "
+            "and never closed"
+        ) from error
 
 
 def _opened(blocks: Iterator[bytes]) -> pa.NativeFile:

@@ -21,7 +21,7 @@ from forecast_platform.resources.contract_rows import Mapped, no_rows, replaced
 from forecast_platform.resources.delivered_files import DeliveredFile, TakenFile
 from forecast_platform.resources.row_digests import NO_ROWS_SHA256, RowDigests
 from forecast_platform.resources.sources import Source
-from forecast_platform.schemas.batches import constant, plain, together
+from forecast_platform.schemas.batches import plain, together
 from forecast_platform.schemas.codes import REFUSAL, Code, refusal_text
 from forecast_platform.schemas.raw import CONTRACTS, DELIVERED_WEEK, LAST_DAY
 from forecast_platform.vocabulary import DS, REGION, WEEK
@@ -46,7 +46,7 @@ def place_rows(
     """
     columns = no_rows(name).column_names
     for rows, known in _with_week(name, source, one, _with_region(one, parts)):
-        placed = rows.append_column("source_file", constant(one.file, rows.num_rows))
+        placed = rows.append_column("source_file", _repeated(one.file, rows))
         placed = placed.append_column(WEEK, known)
         placed = placed.append_column("known_on", _known_on(one, placed[WEEK]))
         yield _refuse_other_weeks(one, placed).select(columns)
@@ -102,6 +102,10 @@ def select(one: DeliveredFile, parts: Iterable[pa.Table], keys: Sequence[RegionW
     return Selected(rows, digests.found(), elsewhere)
 
 
+def _repeated(text: str, rows: pa.Table) -> pa.Array:
+    return pa.repeat(pa.scalar(text, pa.string()), rows.num_rows)
+
+
 def _places(rows: pa.Table) -> pd.MultiIndex:
     regions = plain(rows.select([REGION]))[REGION]
     return pd.MultiIndex.from_arrays([regions.to_pandas(), rows[WEEK].to_pandas()])
@@ -123,7 +127,7 @@ def _with_region(one: DeliveredFile, parts: Iterable[Mapped]) -> Iterator[pa.Tab
     """Say of each row its region; one that could not be read is of the region before it."""
     if one.region is not None:
         for some in parts:
-            yield replaced(some.table, REGION, constant(one.region, some.table.num_rows))
+            yield replaced(some.table, REGION, _repeated(one.region, some.table))
         return
 
     def told() -> Iterator[_Told]:

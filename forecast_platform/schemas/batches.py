@@ -101,14 +101,6 @@ def together(parts: Iterable[pa.Table]) -> pa.Table:
     return whole.unify_dictionaries() if n_rows > BATCH_ROWS else whole
 
 
-def constant(value: str, n_rows: int) -> pa.Array:
-    """Repeat a text, compact when it is for more than a batch."""
-    if n_rows <= BATCH_ROWS:
-        return pa.repeat(pa.scalar(value, pa.string()), n_rows)
-    codes = pa.repeat(pa.scalar(0, pa.int32()), n_rows)
-    return pa.DictionaryArray.from_arrays(codes, pa.array([value], pa.string()))
-
-
 def frames(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """Cut a frame into plain batches that keep its index; one without rows is one batch."""
     for start in range(0, max(len(rows), 1), BATCH_ROWS):
