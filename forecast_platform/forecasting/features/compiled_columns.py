@@ -19,7 +19,8 @@ def levels(t, x, windows, series, out):  # pragma: no cover
     """Write level, means of the last ``windows`` weeks and of all, and lags; see `demand`."""
     base, n_means = series.base, len(windows)
     mean = np.empty(x.shape[1])
-    out[0] = base
+    for s in range(len(base)):
+        out[0, s] = base[s]
     for row in range(n_means):
         means_known(x[max(0, t - windows[row] + 1) : t + 1], mean)
         for s in range(len(mean)):
@@ -164,8 +165,6 @@ def take(own, shared, is_shared, series, out):  # pragma: no cover
     """Copy the columns of some series, in order; the shared ones from their own array."""
     for row in range(out.shape[0]):
         source = shared[row] if is_shared[row] else own[row]
-        if len(series) == len(source):
-            out[row, :] = source
-            continue
+        is_whole = len(series) == len(source)
         for place in range(len(series)):
-            out[row, place] = source[series[place]]
+            out[row, place] = source[place] if is_whole else source[series[place]]

@@ -121,7 +121,8 @@ def is_promo(discount, feature, display):  # pragma: no cover
 def _place_plan(t, plans, weeks):  # pragma: no cover
     """Note what a week cost and how it was promoted."""
     price, feature, display = weeks.price[t], weeks.feature[t], weeks.display[t]
-    price[:], feature[:], display[:] = np.nan, 0, 0
+    for s in range(len(price)):
+        price[s], feature[s], display[s] = np.nan, 0, 0
     for row in range(plans.starts[t], plans.starts[t + 1]):
         if plans.h[row] == 0:
             s = plans.series[row]
@@ -134,9 +135,9 @@ def _place_plan(t, plans, weeks):  # pragma: no cover
 def _compare_prices(t, weeks, series, constants):  # pragma: no cover
     """Move the windows of prices by a week; note discounts from their medians, and promotions."""
     price, discount, n_weeks = weeks.price[t], weeks.discount[t], constants.price_window
-    before = weeks.price[t - n_weeks] if t >= n_weeks else np.full_like(price, np.nan)
     for s in range(len(price)):
-        old, new = before[s], price[s]
+        old, new = weeks.price[max(t - n_weeks, 0), s], price[s]
+        old = old if t >= n_weeks else np.float32(np.nan)
         if new != old and not (np.isnan(new) and np.isnan(old)):
             ranked, n = series.window[s], series.in_window[s]
             if not np.isnan(old):
@@ -248,13 +249,22 @@ def _learn_products(t, products, constants):  # pragma: no cover
 
 
 @compiled
+def _begin_week(products, decay):  # pragma: no cover
+    """Forget a little of the products' regressions, and all of the week before."""
+    for p in range(products.gram.shape[0]):
+        for part in range(9):
+            products.gram[p, part] *= decay
+        for row in range(5):
+            products.week[row, p] = 0
+
+
+@compiled
 def learn(first, stop, events, plans, weeks, series, products, constants):  # pragma: no cover
     """Learn from weeks ``first`` .. ``stop - 1``; ``events`` (weeks, stores) are codes, or -1."""
     for t in range(first, stop):
         _place_plan(t, plans, weeks)
         _compare_prices(t, weeks, series, constants)
-        products.week[:] = 0
-        products.gram[:] *= constants.powers[1]
+        _begin_week(products, constants.powers[1])
         _learn_series(t, events[t], weeks, series, products, constants)
         _learn_products(t, products, constants)
 

@@ -32,11 +32,12 @@ def plan_ahead(t, past, plans, weeks, regular, out):  # pragma: no cover
     n_rows = out.shape[1]
     for row in range(n_rows):
         week = t - past + row
-        if 0 <= week <= t:
-            out[0, row], out[1, row] = weeks.price[week], weeks.discount[week]
-            out[2, row], out[3, row] = weeks.feature[week], weeks.display[week]
-        else:
-            out[0, row], out[1:, row] = np.nan, 0
+        for s in range(out.shape[2]):
+            is_past = 0 <= week <= t
+            out[0, row, s] = weeks.price[week, s] if is_past else np.nan
+            out[1, row, s] = weeks.discount[week, s] if is_past else 0
+            out[2, row, s] = weeks.feature[week, s] if is_past else 0
+            out[3, row, s] = weeks.display[week, s] if is_past else 0
     for row in range(plans.starts[t], plans.starts[t + 1]):
         place = past + plans.h[row]
         if past < place < n_rows:
@@ -136,10 +137,11 @@ def chain(states, lift, alive, recent, decay, units, product, rows, out, like): 
         for s in range(len(product)):
             value = states[part, s] if part < 3 else lift[s]
             values[s] = value if alive[s] else np.nan
-        planned[part] = mean_by(product, values, n_products, 0.0)
-    for part in range(3):
+        mean = mean_by(product, values, n_products, 0.0)
         for p in range(n_products):
-            wanted[0, part, p] = np.float32(planned[part, p]) / np.float32(units[1, part])
+            planned[part, p] = mean[p]
+            if part < 3:
+                wanted[0, part, p] = np.float32(mean[p]) / np.float32(units[1, part])
     similar_weeks(recent, decay, np.arange(n_products), wanted, sums)
     for s in range(len(product)):
         p = product[s]
@@ -188,6 +190,15 @@ def rivals(plan, row, log_price, alive, shelves, out):  # pragma: no cover
             out[6, s] = np.searchsorted(prices[:n], own) / others if n > 1 else 0
 
 
+@compiled
+def _copy(sums, n, left, out):  # pragma: no cover
+    """Write the sums of a block; an assignment of slices takes seconds to compile."""
+    for h in range(out.shape[0]):
+        for part in range(out.shape[1]):
+            for s in range(n):
+                out[h, part, left + s] = sums[h, part, s]
+
+
 @numba.njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
 def like_prices(
     first, log_price, regular, weeks, base, ages, units, wanted, out
@@ -229,7 +240,7 @@ def like_prices(
                     sums[h, 3, s] += narrow
                     sums[h, 4, s] += broad * demand
                     sums[h, 5, s] += broad
-        out[:, :, left : left + n] = sums[:, :, :n]
+        _copy(sums, n, left, out)
 
 
 @compiled

@@ -44,7 +44,8 @@ def _place(issued, value, out):  # pragma: no cover
     hs, zips, values = issued
     for row in range(len(hs)):
         if 1 <= hs[row] <= len(value):
-            value[hs[row] - 1, :, zips[row]] = values[row]
+            for part in range(PARTS):
+                value[hs[row] - 1, part, zips[row]] = values[row, part]
             out[hs[row] - 1, 6, zips[row]] = np.isnan(values[row, 0])
 
 
@@ -89,8 +90,9 @@ def _fill(value, normal):  # pragma: no cover
 @compiled
 def _compare(value, normal, recent_temperature, out):  # pragma: no cover
     """Write a zip's weather beside what is normal; what has nothing beside it differs by 0."""
-    anomaly, change = value - normal, value[0] - recent_temperature
+    temperature, precipitation = value[0] - normal[0], value[1] - normal[1]
+    change = value[0] - recent_temperature
     out[0], out[3], out[5] = value[0], value[1], value[2]
-    out[1] = 0.0 if np.isnan(anomaly[0]) else anomaly[0]
+    out[1] = 0.0 if np.isnan(temperature) else temperature
     out[2] = 0.0 if np.isnan(change) else change
-    out[4] = 0.0 if np.isnan(anomaly[1]) else anomaly[1]
+    out[4] = 0.0 if np.isnan(precipitation) else precipitation
