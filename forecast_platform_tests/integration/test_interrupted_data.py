@@ -56,7 +56,7 @@ def start(home: Path, fatal: str = "", moment: str = "") -> "subprocess.Popen[st
     """Start a run of the data stages that kills itself around the writing of one table."""
     command = [sys.executable, "-c", RUN, str(home), KEY, fatal, moment]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)  # noqa: S603
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
 
 
 def finish(run: "subprocess.Popen[str]") -> list[str]:
