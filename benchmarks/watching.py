@@ -5,8 +5,8 @@
 Takes a home whose weeks have features, as `make demo` leaves one. In each region, models of one
 week forecast every later one; with ``--weekly`` models are trained again each week, and the
 newest forecast. Residuals and features of these weeks are judged as
-`forecast_platform.resources.watching` judges them, and once more with all demand from a week on
-multiplied by ``--shift``, which no model has learnt from. Nothing is written.
+`forecast_platform.resources.watching` judges them, and once more for every second week with all
+demand from it on multiplied by ``--shift``, which no model has learnt from. Nothing is written.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from forecast_platform.forecasting.monitoring.residuals import PAST_WEEKS as PAST_OF_RESIDUALS
 from forecast_platform.forecasting.monitoring.residuals import ResidualTest, weekly_residuals
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.quality.drift import judge_values, sketch_weeks
@@ -61,15 +62,15 @@ def _alarms(weekly: pd.Series) -> list[bool]:
     return [one.is_drifted for one in judged if np.isfinite(one.limit)]
 
 
-def _weeks_to_find(served: pd.DataFrame, start: pd.Timestamp, shift: float) -> int | None:
-    """Count the weeks until a shift of demand from a week on raises an alarm."""
+def _weeks_to_find(served: pd.DataFrame, start: pd.Timestamp, shift: float) -> float:
+    """Count the weeks until a shift of demand from a week on raises an alarm; inf if too many."""
     shifted = served.assign(**{Y: served[Y].where(served[DS] < start, served[Y] * shift)})
     weekly = weekly_residuals(shifted)
-    values, weeks = weekly.to_numpy(), list(weekly.index)
-    for i in range(weeks.index(start), len(weeks)):
+    values, first = weekly.to_numpy(), list(weekly.index).index(start)
+    for i in range(first, first + WITHIN):
         if ResidualTest().judge(values[:i], values[i]).is_drifted:
-            return i - weeks.index(start) + 1
-    return None
+            return i - first + 1
+    return np.inf
 
 
 def _feature_alarms(features: pd.DataFrame) -> list[bool]:
@@ -89,7 +90,7 @@ def measure(home: Path, shift: float, *, weekly: bool) -> None:
     table = lake.read("demand_features", columns=["region", WEEK])
     residuals: list[bool] = []
     features: list[bool] = []
-    found: list[int | None] = []
+    found: list[float] = []
     for region, rows in table.groupby("region"):
         weeks = sorted(rows[WEEK].unique())
         later = weeks[len(weeks) // (3 if weekly else 2) : -1]
@@ -98,14 +99,15 @@ def measure(home: Path, shift: float, *, weekly: bool) -> None:
         means = weekly_residuals(served)
         residuals += _alarms(means)
         features += _feature_alarms(inputs.features)
-        start = means.index[len(means) * 2 // 3]
-        found.append(_weeks_to_find(served, start, shift))
-        print(f"{region}: shift from {start:%Y-%m-%d} found after {found[-1]} weeks")
+        starts = means.index[PAST_OF_RESIDUALS : len(means) - WITHIN : 2]
+        found += [_weeks_to_find(served, start, shift) for start in starts]
+        print(f"{region}: {len(means)} weeks", flush=True)
     for name, alarms in (("residuals", residuals), ("features", features)):
         share = np.mean(alarms) if alarms else np.nan
         print(f"{name}: {sum(alarms)} false alarms in {len(alarms)} region-weeks, {share:.1%}")
-    soon = sum(one is not None and one <= WITHIN for one in found)
-    print(f"demand x {shift}: found within {WITHIN} weeks in {soon} of {len(found)} regions")
+    for n in range(1, WITHIN + 1):
+        share = np.mean([one <= n for one in found]) if found else np.nan
+        print(f"demand x {shift}: {share:.1%} of {len(found)} shifts found within {n} weeks")
 
 
 if __name__ == "__main__":

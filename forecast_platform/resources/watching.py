@@ -198,7 +198,8 @@ def _residuals(key: RegionWeek, past: Past) -> dict[str, Any]:
     shift = ResidualTest().judge(weekly[weekly.index < key.week], now)
     if not np.isfinite(shift.limit):
         return _judged("residuals", "not judged: too few weeks were forecast before")
-    text = f"demand is off its forecast by {shift.value:.2f} more log units than usual"
+    span = "demand is" if shift.n_weeks == 1 else f"demand of {shift.n_weeks} weeks is"
+    text = f"{span} off its forecast by {shift.value:.2f} more log units than usual"
     return _judged(
         "residuals",
         f"{text} (limit {shift.limit:.2f})",
