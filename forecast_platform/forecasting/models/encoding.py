@@ -136,8 +136,11 @@ class Standardiser:
         """Measure means and scales on ``X``, ignoring values that are not finite."""
         require_columns(X, columns)
         mean, scale = np.zeros(len(columns)), np.ones(len(columns))
+        values, room = np.empty((2, len(X)))
         for position, column in enumerate(columns):
-            mean[position], scale[position] = _moments(X[column].to_numpy(dtype=np.float64))
+            own = X[column]
+            values[:] = own.to_numpy(np.float32 if own.dtype == np.float32 else np.float64)
+            mean[position], scale[position] = _moments(values, room)
         return cls(tuple(columns), mean.astype(np.float32), scale.astype(np.float32))
 
     def matrix(
@@ -165,7 +168,8 @@ class Standardiser:
             block -= mean
             block /= scale
             np.clip(block, -CLIP, CLIP, out=block)
-            block[np.isnan(block)] = 0.0
+            if np.isnan(block.min()):
+                block[np.isnan(block)] = 0.0
             matrix[rows, :width] = block.T
         if intercept:
             matrix[:, width] = 1.0
@@ -186,11 +190,15 @@ class Standardiser:
         return cls(columns, mean, scale)
 
 
-def _moments(values: NDArray[np.float64]) -> tuple[float, float]:
-    known = np.isfinite(values)
-    finite = values if known.all() else values[known]
-    if not len(finite):
-        return 0.0, 1.0
-    mean = float(finite.mean())
-    spread = float(np.sqrt(np.square(finite - mean).mean()))
+def _moments(values: NDArray[np.float64], room: NDArray[np.float64]) -> tuple[float, float]:
+    """Return mean and spread of what is finite; ``room`` is as long as ``values``, for the work."""
+    with np.errstate(invalid="ignore"):
+        mean = float(values.mean()) if len(values) else np.nan
+    if not np.isfinite(mean):  # some value is not
+        values = values[np.isfinite(values)]
+        if not len(values):
+            return 0.0, 1.0
+        mean = float(values.mean())
+    deviation = np.subtract(values, mean, out=room[: len(values)])
+    spread = float(np.sqrt(np.square(deviation, out=deviation).mean()))
     return mean, spread if spread > SMALLEST_SCALE * max(1.0, abs(mean)) else 1.0
