@@ -185,4 +185,8 @@ class Design:
 
 def effect_sum(effects: NDArray[np.int32], values: NDArray[np.floating]) -> NDArray[np.float64]:
     """Add up each row's effects; position -1 adds nothing."""
-    return np.append(values.astype(np.float64), 0.0)[effects].sum(axis=1)
+    values, total = np.append(values.astype(np.float64), 0.0), np.empty(len(effects))
+    for left in range(0, len(effects), ROWS_AT_ONCE):
+        rows = slice(left, left + ROWS_AT_ONCE)
+        total[rows] = values[effects[rows]].sum(axis=1)
+    return total

@@ -80,6 +80,29 @@ class Chance:
         return self._hidden[self._place() :][: shape[0] * shape[1]].view(shape)
 
 
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """Weights of a layer and their gradients at hand: a module looks each up by its name."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    weight_gradient: torch.Tensor
+    bias_gradient: torch.Tensor
+
+    @classmethod
+    def of(cls, layer: torch.nn.Linear) -> "_Layer":
+        weight, bias = layer.weight, layer.bias
+        assert weight.grad is not None and bias.grad is not None  # noqa: S101, PT018 (of Descent)
+        return cls(weight.detach(), bias.detach(), weight.grad, bias.grad)
+
+    def learn(self, back: torch.Tensor, inputs: torch.Tensor) -> None:
+        torch.mm(back.T, inputs, out=self.weight_gradient)
+        torch.sum(back, 0, out=self.bias_gradient)
+
+    def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
+        return torch.addmm(self.bias, inputs, self.weight.T)
+
+
 class Pass:
     """Writes the gradient of the mean loss of a batch into the weights' ``grad``.
 
@@ -95,7 +118,9 @@ class Pass:
     """
 
     def __init__(self, net: "Net", schedule: "Schedule", batch: int, unknown: torch.Tensor) -> None:
-        self._net, self._unknown = net, unknown
+        self._layers = [_Layer.of(one) for one in (net.first, net.second, net.output)]
+        self._embeddings, self._skip = net.embedding.weight, net.skip.weight
+        self._unknown = unknown
         self._objective: Objective = schedule.objective
         device, n_codes = unknown.device, batch * len(unknown)
         n_most = max(batch * max(schedule.hidden), n_codes)
@@ -106,41 +131,36 @@ class Pass:
     @torch.no_grad()
     def gradient(self, rows: Batch) -> None:
         """Go forwards and back, and overwrite every gradient."""
-        net, chance, inputs = self._net, self._chance, self._inputs
+        chance, inputs, skip = self._chance, self._inputs, self._skip
+        first, second, last = self._layers
         n, n_numeric = rows.matrix.shape
         codes = torch.where(chance.hidden(*rows.codes.shape), self._unknown, rows.codes).flatten()
         inputs[:, :n_numeric] = rows.matrix
-        inputs[:, n_numeric:] = net.embedding.weight.index_select(0, codes).view(n, -1)
-        kept = [chance.kept(n, layer.out_features) for layer in (net.first, net.second)]
-        before_1 = torch.addmm(net.first.bias, inputs, net.first.weight.T)
+        inputs[:, n_numeric:] = self._embeddings.index_select(0, codes).view(n, -1)
+        kept = [chance.kept(n, len(layer.bias)) for layer in (first, second)]
+        before_1 = first(inputs)
         hidden_1 = functional.silu(before_1).mul_(kept[0])
-        before_2 = torch.addmm(net.second.bias, hidden_1, net.second.weight.T)
+        before_2 = second(hidden_1)
         hidden_2 = functional.silu(before_2).mul_(kept[1])
-        output = torch.addmm(net.output.bias, hidden_2, net.output.weight.T)
-        prediction = output.addmm_(rows.matrix, net.skip.weight.T).squeeze(1)
+        prediction = last(hidden_2).addmm_(rows.matrix, skip.T).squeeze(1)
 
         back = slopes(self._objective, prediction, rows.target, rows.scale)
         back = back.mul_(rows.weights).div_(n).unsqueeze(1)
-        _write(net.output, back, hidden_2)
-        torch.mm(back.T, rows.matrix, out=net.skip.weight.grad)
-        back = _through_silu(torch.mul(back, net.output.weight).mul_(kept[1]), before_2)
-        _write(net.second, back, hidden_1)
-        back = _through_silu(torch.mm(back, net.second.weight).mul_(kept[0]), before_1)
-        _write(net.first, back, inputs)
-        self._embedding(codes, torch.mm(back, net.first.weight[:, n_numeric:]))
+        last.learn(back, hidden_2)
+        torch.mm(back.T, rows.matrix, out=skip.grad)
+        back = _through_silu(torch.mul(back, last.weight).mul_(kept[1]), before_2)
+        second.learn(back, hidden_1)
+        back = _through_silu(torch.mm(back, second.weight).mul_(kept[0]), before_1)
+        first.learn(back, inputs)
+        self._embedding(codes, torch.mm(back, first.weight[:, n_numeric:]))
 
     def _embedding(self, codes: torch.Tensor, back: torch.Tensor) -> None:
         """Add each row's part to its levels; one by one, which is what torch is fastest at."""
         size = len(self._within)
         places = (codes.long() * size).unsqueeze(1) + self._within
-        gradient = self._net.embedding.weight.grad
+        gradient = self._embeddings.grad
         assert gradient is not None  # noqa: S101 (Descent has set it)
         gradient.view(-1).zero_().index_add_(0, places.view(-1), back.view(-1))
-
-
-def _write(layer: torch.nn.Linear, back: torch.Tensor, inputs: torch.Tensor) -> None:
-    torch.mm(back.T, inputs, out=layer.weight.grad)
-    torch.sum(back, 0, out=layer.bias.grad)
 
 
 def _through_silu(back: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
