@@ -151,7 +151,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def change_features(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Change code of features: its text on the disk, and what it makes."""
-    changed = package / "forecasting/features/windows.py"
+    changed = package / "forecasting/features/assemble.py"
     changed.write_text(changed.read_text() + f"\nFACTOR = {len(changed.read_text())}\n")
     make = features.make_features
 
@@ -319,7 +319,7 @@ def test_only_the_weeks_that_are_learnt_from_are_made_again(
 
 
 def test_a_comment_in_the_code_of_features_makes_nothing_again(daemon: Daemon, installed: Path):
-    changed = installed / "forecasting/features/windows.py"
+    changed = installed / "forecasting/features/assemble.py"
     changed.write_text(f"# Said otherwise.\n{changed.read_text()}")
 
     assert daemon.tick() == []
