@@ -244,12 +244,25 @@ def _keys_of_many_weeks(
         )
     if source.sql is not None and (named is None or monday is None):
         refuse(f"{name} comes from a database: give --region and --week")
+    if monday is None and source.sql is None and (found := _places(landing, name, named)):
+        return [max(found, key=lambda key: (key.week, key.region))]
     if named is None:
         refuse(f"the path of {name} names no region and week: give --region, and --week if known")
     if monday is not None:
         return [RegionWeek(named, monday)]
     known = [parse_week(one).as_unit("us") for one in weeks.get_partition_keys()]
     return [RegionWeek(named, one) for one in known]
+
+
+def _places(landing: "Landing", name: str, region: str | None) -> "list[RegionWeek]":
+    """List the region-weeks that files of many have rows of; none of the rows is held."""
+    return [
+        key
+        for one in landing.files_of_many()
+        if one.source == name
+        for key in landing.places_in(one)
+        if key.region and region in (None, key.region)
+    ]
 
 
 def _records(table: "pd.DataFrame", rows: int) -> list[dict[str, Any]]:

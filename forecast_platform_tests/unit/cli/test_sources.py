@@ -174,6 +174,19 @@ class TestPreview:
         assert (told["region"], told["week"], told["rows_read"]) == ("north", "2024-03-11", 1)
         assert told["accepted"][0]["units_returned"] == 2
 
+    def test_a_file_whose_rows_tell_their_regions_needs_no_region(self, landing: Path) -> None:
+        (landing / "all_returns.csv").write_text(
+            "store_id,product_id,week,units_returned,area\n"
+            "S-1,P-1,2024-03-04,1,north\nS-1,P-1,2024-03-11,2,south\nS-1,P-1,2024-03-11,2,\n"
+        )
+        file = landing.with_name("sources.yaml")
+        by_column = "columns: {region: area}"
+        file.write_text(SOURCES.replace("region: north", by_column))
+
+        told = json.loads(call("preview", "returns", "--json").stdout)
+
+        assert (told["region"], told["week"], told["rows_read"]) == ("south", "2024-03-11", 1)
+
     @pytest.mark.usefixtures("landing")
     @pytest.mark.parametrize(
         ("arguments", "code", "words"),
