@@ -42,6 +42,12 @@ if [ "$what" = platform ]; then
     say "3/3 Installing the platform and its tools into $folder: 2 to 6 minutes, once."
     "$folder/bin/python" -m pip install --editable . --group dev | { grep --line-buffered -v \
         -e '^Requirement already' -e '^Using cached' || true; }
+    say "Compiling the loops of the features, so that no first run waits for it: half a minute."
+    "$folder/bin/python" -c '
+from benchmarks.speed.panels import a_region, weeks_from
+from forecast_platform.forecasting.features.assemble import build_features
+build_features(a_region(4, 4, 60), list(weeks_from(60)[-2:]), 4)
+' || say "That failed; the first run compiles them."
 else
     say "3/3 Installing $what into $folder, apart because it shares no dependency: once."
     "$folder/bin/python" -m pip install --quiet --group "$what"
