@@ -77,7 +77,14 @@ def test_one_command_reports_every_model_on_the_same_rows(folder: Path) -> None:
     assert scores["ensemble"]["mape"] < 0.9 * scores["seasonal_naive"]["mape"]
     assert scores["ensemble"]["train_seconds"] > 0
     assert scores["ensemble"]["peak_mib"] > 50
+    ranges = measured["range"]
+    assert ranges["all"]["width"] > 0
+    assert ranges["all"]["pinball"] > 0
+    each = [fold["coverage_80"] for fold in ranges["folds"]]
+    assert len(each) == 2
+    assert min(each) - 1e-9 <= ranges["all"]["coverage_80"] <= max(each) + 1e-9
     table = (out / "report.md").read_text(encoding="utf-8")
+    assert f"{100 * ranges['all']['coverage_80']:.1f} %" in table
     assert "| model" in table
     assert f"{100 * scores['lasso']['mape']:.2f}" in table
     assert (out / "panel.svg").stat().st_size > 1000

@@ -9,6 +9,7 @@ from sklearn.base import clone
 from forecast_platform.forecasting.models.base import Forecaster, NotFitted
 from forecast_platform.forecasting.models.embedding_net import EmbeddingNetForecaster
 from forecast_platform.forecasting.models.lasso import LassoForecaster
+from forecast_platform.forecasting.models.objective import recency_weights, relative_scale
 
 
 def a_member(family, columns, **params):
@@ -165,6 +166,18 @@ def test_a_given_penalty_is_used_and_a_huge_one_leaves_no_slopes(rows, columns):
     assert model.alpha_ == 1e3
     assert (model.shared_[:-1] == 0).all()
     assert all((block[:, :-1] == 0).all() for block in model.deviations_)
+
+
+@pytest.mark.parametrize("shift", [-0.05, -0.02, 0.02, 0.05])
+def test_the_lasso_lies_where_its_relative_error_is_least(rows, fitted, shift):
+    logs = fitted[LassoForecaster].predict_log(rows)
+    scale = relative_scale(rows["y"].to_numpy(), rows["base_level"].to_numpy(float), 0.03)
+    weights = scale * recency_weights(rows["ds"].to_numpy(), 60.0)
+
+    def error(logs):
+        return (weights * np.abs(np.expm1(logs - np.log1p(rows["y"])))).sum()
+
+    assert error(logs) < error(logs + shift)
 
 
 def test_deviations_that_would_be_too_wide_are_left_out(rows, columns):
