@@ -100,7 +100,9 @@ def test_what_killed_runs_left_is_made_whole_by_the_next(
         ("row_ledger", "before"),
         ("fct_weekly_demand", "after"),  # one mart is published, others are not
     ):
-        assert start(home, fatal, moment).wait(timeout=300) == -signal.SIGKILL
+        killed = start(home, fatal, moment)
+        told = killed.communicate(timeout=300)
+        assert killed.returncode == -signal.SIGKILL, told
 
     finish(start(home))
 
