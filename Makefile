@@ -26,7 +26,7 @@ setup: .venv/.installed ## Create .venv with the platform and its tools (the oth
 
 setup-spark: .venv-spark/.installed ## Create .venv-spark: a second engine for the dbt models, with Java 17
 
-demo: .venv/.installed ## Simulate a retailer of 14 regions and forecast it, files to table (4 minutes)
+demo: .venv/.installed ## Simulate a retailer of 14 regions and forecast it, files to table (4 to 6 minutes)
 	@$(BIN)/forecast-platform demo $(DEMO_ARGS)
 
 dev: .venv/.installed ## Open the Dagster UI and its daemon on http://127.0.0.1:3000
