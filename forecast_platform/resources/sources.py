@@ -226,6 +226,11 @@ class Sql(_Strict):
             raise ValueError("set one of table and query")
         if self.query is not None and re.search(r"['\"]\s*\{|\{(region|week)\}", self.query):
             raise ValueError("values are bound, not pasted: write :region and :week in the query")
+        if ":region" in (self.query or "") and not self.has_time:
+            raise ValueError(
+                "the query asks for :region but for no week, and rows without a week are read for "
+                "all regions at once: leave :region out and name the column in region_column"
+            )
         return self
 
     @property
