@@ -12,9 +12,14 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from forecast_platform import settings as settings_module
-from forecast_platform.resources.registry import ModelRegistry
-from forecast_platform.settings import Settings
+_HOME = tempfile.TemporaryDirectory(prefix="forecast-platform-tests-")
+os.environ["FORECAST_PLATFORM_HOME"] = _HOME.name
+"""What is read of the settings when a module is imported, as the code location is, must not lead to
+the data of the person who runs the tests."""
+
+from forecast_platform import settings as settings_module  # noqa: E402
+from forecast_platform.resources.registry import ModelRegistry  # noqa: E402
+from forecast_platform.settings import Settings  # noqa: E402
 
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")  # a loaded machine is no mistake of the code
