@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dbt.artifacts.schemas.run import RunResult
 from forecast_platform.resources.conditioning_inputs import (
     MEMORY_LIMIT,
+    RANGE_MEMORY_LIMIT,
     Box,
     load_box,
     open_database,
@@ -144,7 +145,9 @@ class Conditioning(dg.ConfigurableResource):
 
     project_dir: str = Field(default=str(PROJECT_DIR), description="Folder of the dbt project.")
     memory_limit: str = Field(
-        default=MEMORY_LIMIT, description="What DuckDB may use before it spills."
+        default="",
+        description="What DuckDB may use before it spills; by default 1GB for one week and 4GB for "
+        "several.",
     )
     target: str = Field(
         default="run",
@@ -184,7 +187,9 @@ class Conditioning(dg.ConfigurableResource):
         with tempfile.TemporaryDirectory(prefix="conditioning-") as folder:
             database = Path(folder) / f"{DATABASE}.duckdb"
             versions = load_box(lake, box, database)
-            arguments = build_arguments(self.project_dir, database, box, self.memory_limit)
+            usual = RANGE_MEMORY_LIMIT if box.last_week > box.week_from else MEMORY_LIMIT
+            memory_limit = self.memory_limit or usual
+            arguments = build_arguments(self.project_dir, database, box, memory_limit)
             if select:
                 arguments += ["--indirect-selection", "cautious"]
                 arguments += ["--select", *(f"+{mart}" for mart in select)]
@@ -199,7 +204,7 @@ class Conditioning(dg.ConfigurableResource):
                 versions=versions,
                 tests=tests,
                 problems=problems,
-                memory_limit=self.memory_limit,
+                memory_limit=memory_limit,
             )
 
 

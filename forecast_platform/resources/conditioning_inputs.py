@@ -39,6 +39,10 @@ TRAILING_WEEKS: Final = 13
 MEMORY_LIMIT: Final = "1GB"
 """A week of 5 million rows conditions in it; what does not fit goes to the run's own folder."""
 
+RANGE_MEMORY_LIMIT: Final = "4GB"
+"""Of a run over several weeks: what is usual for a series is found over all of them at once, which
+does not spill. 52 weeks of 20,000 series do not condition in 1 GB."""
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
