@@ -6,9 +6,9 @@ https://docs.dagster.io/guides/build/partitions-and-backfills/partitioning-asset
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import dagster as dg
 import pandas as pd
@@ -89,6 +89,40 @@ def parse_key(key: str) -> RegionWeek:
     """Split a partition key into its region and week."""
     region, _, week = key.partition("|")
     return RegionWeek(parse_region(region), parse_week(week))
+
+
+PARTITION_TAG: Final = "dagster/partition"
+RANGE_START_TAG: Final = "dagster/asset_partition_range_start"
+RANGE_END_TAG: Final = "dagster/asset_partition_range_end"
+PARTITION_TAGS: Final = (
+    PARTITION_TAG,
+    *(f"{PARTITION_TAG}/{one.name}" for one in region_weeks.partitions_defs),
+    RANGE_START_TAG,
+    RANGE_END_TAG,
+)
+"""Tags by which Dagster tells a run its region-weeks."""
+
+
+def range_tags(first: RegionWeek, last: RegionWeek) -> dict[str, str]:
+    """Write the tags of a run over a range of region-weeks."""
+    return {RANGE_START_TAG: first.key, RANGE_END_TAG: last.key}
+
+
+def ends_of(tags: Mapping[str, str]) -> tuple[RegionWeek, RegionWeek] | None:
+    """Read the first and the last region-week of a run from its tags; None if it has none.
+
+    Examples
+    --------
+    >>> first, last = ends_of({"dagster/partition": "north|2024-03-04"})
+    >>> first == last == parse_key("north|2024-03-04")
+    True
+    """
+    key = tags.get(PARTITION_TAG, "")
+    try:
+        first, last = (parse_key(tags.get(tag, key)) for tag in (RANGE_START_TAG, RANGE_END_TAG))
+    except ValueError:
+        return None
+    return first, last
 
 
 def region_weeks_of(

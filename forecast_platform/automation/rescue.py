@@ -10,15 +10,10 @@ from typing import Final
 import dagster as dg
 
 from forecast_platform.automation.jobs import WEEK_RUN_SECONDS, weekly_forecast
-from forecast_platform.partitions import region_weeks
+from forecast_platform.partitions import PARTITION_TAGS, region_weeks
 
 FORECASTS: Final = dg.AssetKey("forecasts")
 FEATURES: Final = dg.AssetKey("demand_features")
-PARTITION_TAGS: Final = (
-    "dagster/partition",
-    "dagster/asset_partition_range_start",
-    "dagster/asset_partition_range_end",
-)
 RESCUED: Final = "forecast_platform/rescues"
 """Tag of the run that is made: the run that failed."""
 

@@ -17,9 +17,10 @@ from forecast_platform.automation.deliveries import fingerprint
 from forecast_platform.automation.jobs import remake_features, retrain_ensemble
 from forecast_platform.automation.retraining_reasons import TABLES, TRAINED, Case, Cases, Reason
 from forecast_platform.errors import LakeError
-from forecast_platform.partitions import RegionWeek, regions
+from forecast_platform.partitions import RegionWeek, ends_of, range_tags, regions
 from forecast_platform.resources.code_version import feature_code_digest, training_code_digest
-from forecast_platform.resources.lake import Lake, spans_of
+from forecast_platform.resources.lake import Lake
+from forecast_platform.resources.lake_keys import span_ends, spans_of
 from forecast_platform.resources.members import member_paths
 from forecast_platform.resources.model_settings import ModelSettings
 from forecast_platform.resources.triggers import trigger_tag
@@ -32,9 +33,6 @@ MAX_TOLD: Final = 500
 """Characters of the reasons in a run's tag."""
 
 REASON_TAG: Final = "forecast_platform/reason"
-RANGE_START_TAG: Final = "dagster/asset_partition_range_start"
-PARTITION_TAGS: Final = ("dagster/partition", RANGE_START_TAG)
-RANGE_END_TAG: Final = "dagster/asset_partition_range_end"
 UNFINISHED: Final = (
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -212,8 +210,7 @@ def _requests_of_features(case: Case, digest: str) -> list[dg.RunRequest]:
             run_key=f"{case.key.key}|features|{span}|{digest[:12]}",
             job_name=remake_features.name,
             tags={
-                RANGE_START_TAG: f"{region}|{span.partition('..')[0]}",
-                RANGE_END_TAG: f"{region}|{span.partition('..')[2] or span}",
+                **range_tags(*(RegionWeek.of(region, week) for week in span_ends(span))),
                 **trigger_tag([Trigger.CODE]),
                 REASON_TAG: told,
             },
@@ -244,13 +241,12 @@ def busy_regions(instance: dg.DagsterInstance, registered: Iterable[str]) -> dic
     """Name a run that is queued or running of each region that has one."""
     busy: dict[str, str] = {}
     for run in instance.get_runs(dg.RunsFilter(statuses=list(UNFINISHED))):
-        first = next((run.tags[name] for name in PARTITION_TAGS if name in run.tags), None)
-        if first is None:
+        ends = ends_of(run.tags)
+        if ends is None:
             continue
-        last = run.tags.get(RANGE_END_TAG, first)
-        start, end = (one.partition("|")[0] for one in (first, last))
+        first, last = ends
         for region in registered:
-            if start <= region <= end:
+            if first.region <= region <= last.region:
                 busy.setdefault(region, run.run_id)
     return busy
 

@@ -14,7 +14,7 @@ from typing import Final
 import pandas as pd
 
 from forecast_platform.automation.jobs import DATA_GROUPS, FORECAST_GROUPS
-from forecast_platform.partitions import RegionWeek
+from forecast_platform.partitions import RegionWeek, range_tags, region_weeks
 
 MODEL_GROUPS: Final = tuple(group for group in FORECAST_GROUPS if group not in DATA_GROUPS)
 
@@ -51,19 +51,11 @@ class Box:
     @property
     def tags(self) -> dict[str, str]:
         """Tags that give the run its partition, or the ends of its range of them."""
-        first = RegionWeek(self.regions[0], self.first_week).key
-        last = RegionWeek(self.regions[-1], self.last_week).key
+        first = RegionWeek(self.regions[0], self.first_week)
+        last = RegionWeek(self.regions[-1], self.last_week)
         if first == last:
-            region, week = first.split("|")
-            return {
-                "dagster/partition": first,
-                "dagster/partition/region": region,
-                "dagster/partition/week": week,
-            }
-        return {
-            "dagster/asset_partition_range_start": first,
-            "dagster/asset_partition_range_end": last,
-        }
+            return dict(region_weeks.get_tags_for_partition_key(first.key))
+        return range_tags(first, last)
 
     def by_region(self) -> list["Box"]:
         """Split into one box a region, so that one bad region does not stop the others."""

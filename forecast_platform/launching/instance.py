@@ -14,7 +14,7 @@ from typing import Final
 import dagster as dg
 import pandas as pd
 
-from forecast_platform.partitions import RegionWeek, parse_key, regions
+from forecast_platform.partitions import RegionWeek, ends_of, regions
 from forecast_platform.resources.as_of import build_lake
 from forecast_platform.resources.lake import Lake
 from forecast_platform.settings import PROJECT_ROOT, Settings
@@ -144,14 +144,10 @@ def failed_region_weeks(instance: dg.DagsterInstance) -> dict[str, tuple[str, ..
 
 
 def _region_weeks_of_run(run: dg.DagsterRun, order: Sequence[str]) -> Iterator[RegionWeek]:
-    first, last = (run.tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end"))
-    key = run.tags.get("dagster/partition")
-    first, last = first or key, last or key
-    if not first or not last or "|" not in first:
+    ends = ends_of(run.tags)
+    if ends is None or any(one.region not in order for one in ends):
         return
-    start, end = parse_key(first), parse_key(last)
-    if start.region not in order or end.region not in order:
-        return
+    start, end = ends
     for region in order[order.index(start.region) : order.index(end.region) + 1]:
         for week in pd.date_range(start.week, end.week, freq="W-MON"):
             yield RegionWeek(region, week)

@@ -6,13 +6,13 @@ Reads the logs of tables, no rows. What commits say of themselves is in
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from forecast_platform.errors import TableMissing
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.lake import Lake
-from forecast_platform.resources.lake_keys import is_in_spans
+from forecast_platform.resources.lake_keys import is_in_spans, weeks_in
 from forecast_platform.resources.provenance import SETTINGS, WITH, versions_in
 
 
@@ -59,8 +59,7 @@ class Commit:
 
     def weeks_of(self, region: str) -> list[str]:
         """List the weeks of a region that the commit replaced, as ISO dates."""
-        spans = (span.partition("..") for span in self.region_weeks.get(region, ()))
-        return [week for first, _, last in spans for week in _mondays(first, last or first)]
+        return [f"{week:%Y-%m-%d}" for week in weeks_in(self.region_weeks.get(region, ()))]
 
     def described(self) -> dict[str, Any]:
         """Describe the commit in plain values."""
@@ -157,11 +156,6 @@ def _states(commits: Sequence[Commit], region: str) -> dict[int, dict[str, Commi
             weeks = weeks | dict.fromkeys(one.weeks_of(region), one)
             states[one.version] = weeks
     return states
-
-
-def _mondays(first: str, last: str) -> list[str]:
-    start, end = date.fromisoformat(first), date.fromisoformat(last)
-    return [str(start + timedelta(days=n)) for n in range(0, (end - start).days + 1, 7)]
 
 
 def _commit(table: str, told: Mapping[str, Any]) -> Commit:

@@ -18,7 +18,7 @@ from pydantic import Field
 from forecast_platform.errors import LandingError, TableMissing
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.resources.lake import Lake, WriteReceipt
-from forecast_platform.resources.lake_keys import is_in_spans
+from forecast_platform.resources.lake_keys import is_in_spans, span_ends
 from forecast_platform.resources.landing import Delivery, Landing
 from forecast_platform.settings import Settings
 from forecast_platform.vocabulary import REGION, WEEK
@@ -237,11 +237,11 @@ def _kept(rows: pa.Table, commits: Sequence[Mapping[str, Any]]) -> pa.Table:
     for commit in commits:
         for region, spans in commit["region_weeks"].items():
             for span in spans:
-                first, _, last = span.partition("..")
+                first, last = map(date.fromisoformat, span_ends(span))
                 is_replaced = (
                     (pads.field(REGION) == region)
-                    & (pads.field(WEEK) >= date.fromisoformat(first))
-                    & (pads.field(WEEK) <= date.fromisoformat(last or first))
+                    & (pads.field(WEEK) >= first)
+                    & (pads.field(WEEK) <= last)
                 )
                 for name, value in commit["extra_keys"].items():
                     is_replaced &= pads.field(name) == value

@@ -6,12 +6,12 @@ what nobody will feed them. Making weeks again is asked for in
 """
 
 from collections.abc import Collection
-from datetime import date, timedelta
 from typing import Final
 
 import pandas as pd
 
 from forecast_platform.resources.lake import Lake
+from forecast_platform.resources.lake_keys import weeks_in
 
 FEATURES: Final = "demand_features"
 CODE_DIGEST: Final = "code_digest"
@@ -42,7 +42,7 @@ class FeatureCodes:
         for commit in self._commits:  # the latest first
             if version is not None and commit["version"] > version:
                 continue
-            for week in wanted.intersection(_weeks_of(commit["region_weeks"].get(region, ()))):
+            for week in wanted.intersection(weeks_in(commit["region_weeks"].get(region, ()))):
                 found[week] = commit["provenance"].get(CODE_DIGEST)
                 wanted.remove(week)
             if not wanted:
@@ -61,15 +61,3 @@ class FeatureCodes:
         if newest is None:
             return []
         return sorted(week for week, code in codes.items() if code not in {None, newest})
-
-
-def _weeks_of(spans: Collection[str]) -> set[pd.Timestamp]:
-    """List the weeks that `spans_of` wrote down."""
-    weeks = set()
-    for span in spans:
-        first, _, last = span.partition("..")
-        day, end = date.fromisoformat(first), date.fromisoformat(last or first)
-        while day <= end:
-            weeks.add(pd.Timestamp(day).as_unit("us"))
-            day += timedelta(weeks=1)
-    return weeks

@@ -6,7 +6,7 @@ that everything is checked first.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -91,10 +91,30 @@ def is_in_spans(spans: Mapping[str, Sequence[str]], key: RegionWeek) -> bool:
     True
     """
     week = f"{key.week:%Y-%m-%d}"
-    return any(
-        span.partition("..")[0] <= week <= (span.partition("..")[2] or span)
-        for span in spans.get(key.region, ())
-    )
+    ends = (span_ends(span) for span in spans.get(key.region, ()))
+    return any(first <= week <= last for first, last in ends)
+
+
+def span_ends(span: str) -> tuple[str, str]:
+    """Read the first and the last week of one span of `spans_of`, as ISO dates."""
+    first, _, last = span.partition("..")
+    return first, last or first
+
+
+def weeks_in(spans: Iterable[str]) -> list[pd.Timestamp]:
+    """List the weeks of a region that `spans_of` wrote down.
+
+    Examples
+    --------
+    >>> [f"{week:%d}" for week in weeks_in(["2024-01-01..2024-01-08", "2024-01-22"])]
+    ['01', '08', '22']
+    """
+    ends = (map(date.fromisoformat, span_ends(span)) for span in spans)
+    return [
+        pd.Timestamp(first + timedelta(days=days)).as_unit("us")
+        for first, last in ends
+        for days in range(0, (last - first).days + 1, 7)
+    ]
 
 
 def checked_extra(extra: Mapping[str, str]) -> dict[str, str]:
