@@ -19,7 +19,7 @@ from forecast_platform.partitions import (
 from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.landing import Landing
 from forecast_platform.resources.metadata import column_schema
-from forecast_platform.resources.reporting import is_part, report
+from forecast_platform.resources.reporting import failed_keys, is_part, report
 from forecast_platform.resources.source_quality import SEVERITY_OF, examine
 from forecast_platform.schemas.conditioned import MARTS
 from forecast_platform.schemas.quality import QualityChecks, QualityRows
@@ -27,9 +27,6 @@ from forecast_platform.schemas.raw import CONTRACTS
 from forecast_platform.schemas.tables import as_table
 
 RAW_TABLES: Final = [contract.table for contract in CONTRACTS.values()]
-FAILED_KEYS: Final = "failed_region_weeks"
-"""Metadata of a check that failed: which region-weeks of its run did."""
-
 Record = dict[str, Any]
 
 
@@ -126,8 +123,7 @@ def _spread(
     check: dg.AssetCheckEvaluation, keys: Sequence[RegionWeek], run_id: str
 ) -> Iterator[Record]:
     """Give each region-week of a run the verdict that was given for all."""
-    named = check.metadata.get(FAILED_KEYS)
-    failed = set(named.value or ()) if isinstance(named, dg.JsonMetadataValue) else None
+    failed = failed_keys(check)
     for key in keys:
         passed = check.passed or (failed is not None and key.key not in failed)
         yield {

@@ -11,15 +11,12 @@ from typing import Final
 import dagster as dg
 import pandas as pd
 
-from forecast_platform.partitions import RegionWeek, parse_key
+from forecast_platform.partitions import RANGE_END_TAG, RANGE_START_TAG, RegionWeek, ends_of
 from forecast_platform.resources.alerts.history import Trouble
 from forecast_platform.resources.alerts.kinds import ADVICE, TOLD_BY_CONDITION, kind_of_check
 from forecast_platform.resources.alerts.messages import Alert, Over, asset_link, run_link, shorten
-from forecast_platform.resources.reporting import is_part
+from forecast_platform.resources.reporting import failed_keys, is_part
 from forecast_platform.schemas.alerts import EVERYWHERE, Kind, Severity
-
-FAILED_KEYS: Final = "failed_region_weeks"
-"""Metadata of a check that says which region-weeks did not pass."""
 
 MAX_RUNS: Final = 50
 """Ended runs that one tick looks at; the next tick goes on."""
@@ -43,24 +40,13 @@ class Span:
     @classmethod
     def of(cls, tags: Mapping[str, str]) -> "Span":
         """Read it from the tags of a run."""
-        key = tags.get("dagster/partition", "")
-        ends = [tags.get(f"dagster/asset_partition_range_{end}", key) for end in ("start", "end")]
-        try:
-            first, last = (parse_key(end) for end in ends)
-        except ValueError:
-            return cls(None, None)
-        return cls(first, last)
+        return cls(*(ends_of(tags) or (None, None)))
 
     @classmethod
     def parse(cls, text: str) -> "Span":
         """Read what `text` wrote."""
         first, _, last = text.partition("..")
-        return cls.of(
-            {
-                "dagster/asset_partition_range_start": first,
-                "dagster/asset_partition_range_end": last or first,
-            }
-        )
+        return cls.of({RANGE_START_TAG: first, RANGE_END_TAG: last or first})
 
     @property
     def text(self) -> str:
@@ -206,7 +192,7 @@ class RunReader:
             check = event.asset_check_evaluation_data if event else None
             if check is None or is_part(check) or check.check_name in TOLD_BY_CONDITION:
                 continue
-            keys = _failed_keys(check)
+            keys = failed_keys(check) or []
             for region in regions:
                 failed = [one for one in keys if one.partition("|")[0] == region]
                 if check.passed or (keys and not failed):
@@ -253,13 +239,6 @@ def _repeats(run: dg.DagsterRun, failed: dg.DagsterRun, step: str) -> bool:
 
 def _fingerprint(check: dg.AssetCheckEvaluation, region: str) -> str:
     return f"check|{check.asset_key.to_user_string()}|{check.check_name}|{region}"
-
-
-def _failed_keys(check: dg.AssetCheckEvaluation) -> list[str]:
-    named = check.metadata.get(FAILED_KEYS)
-    if not isinstance(named, dg.JsonMetadataValue) or not isinstance(named.value, list):
-        return []
-    return [str(one) for one in named.value]
 
 
 def _job(run: dg.DagsterRun) -> str:

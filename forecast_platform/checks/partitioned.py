@@ -15,7 +15,7 @@ import pandas as pd
 from forecast_platform.partitions import RegionWeek, region_weeks, region_weeks_of
 from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.landing import Landing
-from forecast_platform.resources.reporting import tell_each
+from forecast_platform.resources.reporting import FAILED_KEYS, tell_each
 
 Tables = Mapping[str, pd.DataFrame]
 Judge = Callable[[Tables], list[str]]
@@ -156,19 +156,22 @@ def _told(
     severity: dg.AssetCheckSeverity,
 ) -> dg.AssetCheckResult:
     """Tell each region-week its verdict, and return the one on all of them."""
-    failed = sorted({key for key, _ in problems})
+    by_key: dict[str, list[str]] = {}
+    for key, problem in problems:
+        by_key.setdefault(key, []).append(problem)
     if problems and all(isinstance(problem, Mild) for _, problem in problems):
         severity = dg.AssetCheckSeverity.WARN
     metadata: dict[str, Any] = {
         "n_region_weeks": len(keys),
-        "n_failed": len(failed),
+        "n_failed": len(by_key),
     }
     if problems:
-        metadata["failed_region_weeks"] = dg.MetadataValue.json(failed)
+        metadata[FAILED_KEYS] = dg.MetadataValue.json(sorted(by_key))
         shown = pd.DataFrame(problems[:MAX_SHOWN], columns=["region-week", "problem"])
         metadata["problems"] = dg.MetadataValue.md(shown.to_markdown(index=False))
-    by_key = {one: "; ".join(said for key, said in problems if key == one) for one in failed}
-    tell_each(context, check, keys, by_key, severity)
+    tell_each(
+        context, check, keys, {key: "; ".join(all_) for key, all_ in by_key.items()}, severity
+    )
     is_one = len(keys) == 1  # then Dagster shows which
     said = [problem if is_one else f"{key}: {problem}" for key, problem in problems]
     return dg.AssetCheckResult(

@@ -16,6 +16,9 @@ from forecast_platform.errors import ForecastPlatformError
 from forecast_platform.partitions import BACKFILL_WEEKS, RegionWeek
 from forecast_platform.resources.lake import Lake, WriteReceipt
 
+FAILED_KEYS: Final = "failed_region_weeks"
+"""Metadata of a verdict on many region-weeks that names those which did not pass."""
+
 PART_OF: Final = "part_of"
 """Metadata of a verdict on one region-week that a verdict on all of the run goes with."""
 
@@ -139,6 +142,14 @@ def _shown_as_not_passed(
         if one.partition_key
         and one.latest_execution_status is not AssetCheckExecutionRecordStatus.SUCCEEDED
     }
+
+
+def failed_keys(verdict: dg.AssetCheckEvaluation) -> list[str] | None:
+    """Read which region-weeks did not pass; None where the verdict is one on all of them."""
+    named = verdict.metadata.get(FAILED_KEYS)
+    if not isinstance(named, dg.JsonMetadataValue) or not isinstance(named.value, list):
+        return None
+    return [str(one) for one in named.value]
 
 
 def is_part(verdict: dg.AssetCheckEvaluation) -> bool:
