@@ -27,6 +27,7 @@ from forecast_platform.settings import PROJECT_ROOT
 if TYPE_CHECKING:
     from dbt.artifacts.schemas.run import RunResult
 from forecast_platform.resources.conditioning_inputs import (
+    MEMORY_LIMIT,
     PLAN_LOOKBACK_WEEKS,
     TRAILING_WEEKS,
     WEEK_DAYS,
@@ -113,7 +114,7 @@ def build_docs(folder: Path, project_dir: Path = PROJECT_DIR) -> Path:
             connection.execute("create schema lake")
             for name, columns in tables_of_the_lake().items():
                 create_table(connection, name, columns, [])
-        _, *options = build_arguments(str(project_dir), database, box, memory_limit="1GB")
+        _, *options = build_arguments(str(project_dir), database, box, MEMORY_LIMIT)
         options = [one for one in options if one not in {"--no-write-json", "--no-populate-cache"}]
         for verb in (["run"], ["docs", "generate", "--static"]):
             with _one_dbt:
