@@ -34,7 +34,7 @@ from forecast_platform.resources.delivered_files import (
 )
 from forecast_platform.resources.landing_area import Area, Listed, open_area
 from forecast_platform.resources.placing import Selected, place_rows, select
-from forecast_platform.resources.row_digests import RowDigests
+from forecast_platform.resources.row_digests import RowDigests, places_of
 from forecast_platform.resources.sources import (
     CompleteWhen,
     File,
@@ -190,7 +190,7 @@ class Landing(dg.ConfigurableResource):
         digests = RowDigests()
         with self._area.open_file(file.file) as content:
             for rows in _rows_in(file.source, source, file, content, tables):
-                digests.add(rows)
+                digests.add(rows, places_of(rows))
         return digests.found()
 
     def sha256(self, file: DeliveredFile) -> str:

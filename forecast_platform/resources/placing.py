@@ -19,7 +19,7 @@ from forecast_platform.errors import BadFile
 from forecast_platform.partitions import RegionWeek, parse_week, weeks
 from forecast_platform.resources.contract_rows import Mapped, no_rows, replaced
 from forecast_platform.resources.delivered_files import DeliveredFile, TakenFile
-from forecast_platform.resources.row_digests import NO_ROWS_SHA256, RowDigests
+from forecast_platform.resources.row_digests import NO_ROWS_SHA256, RowDigests, places_of
 from forecast_platform.resources.sources import Source
 from forecast_platform.schemas.batches import plain, together
 from forecast_platform.schemas.codes import REFUSAL, Code, refusal_text
@@ -91,10 +91,10 @@ def select(one: DeliveredFile, parts: Iterable[pa.Table], keys: Sequence[RegionW
 
     def kept() -> Iterator[pa.Table]:
         for rows in parts:
-            places = _places(rows)
+            places = places_of(rows)
             is_asked = places.isin(asked)
             own = rows if is_asked.all() else rows.filter(pa.array(is_asked))
-            digests.add(own)
+            digests.add(own, places[is_asked])
             elsewhere.update(_count(places[~is_asked]))
             yield own
 
@@ -106,15 +106,9 @@ def _repeated(text: str, rows: pa.Table) -> pa.Array:
     return pa.repeat(pa.scalar(text, pa.string()), rows.num_rows)
 
 
-def _places(rows: pa.Table) -> pd.MultiIndex:
-    regions = plain(rows.select([REGION]))[REGION]
-    return pd.MultiIndex.from_arrays([regions.to_pandas(), rows[WEEK].to_pandas()])
-
-
 def _count(places: pd.MultiIndex) -> Counter[RegionWeek]:
-    """Count rows by region-week; a region that is missing is empty."""
-    frame = places.to_frame(index=False, name=[REGION, WEEK])
-    counted = frame.fillna({REGION: ""}).groupby([REGION, WEEK]).size()
+    """Count rows by region-week."""
+    counted = places.to_frame(index=False).groupby([REGION, WEEK]).size()
     return Counter({_place(place): int(n_rows) for place, n_rows in counted.items()})
 
 

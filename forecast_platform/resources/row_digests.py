@@ -22,6 +22,12 @@ PLACE_IN_FILE: Final = ("source_file", "source_row")
 NO_ROWS_SHA256: Final = hashlib.sha256().hexdigest()
 
 
+def places_of(rows: pa.Table) -> pd.MultiIndex:
+    """Name region and week of each row; a region that is missing is empty."""
+    regions = plain(rows.select([REGION]))[REGION].to_pandas().fillna("")
+    return pd.MultiIndex.from_arrays([regions, rows[WEEK].to_pandas()], names=[REGION, WEEK])
+
+
 class RowDigests:
     """Digests of the rows of each region-week, taken by the batch in the order of the file.
 
@@ -32,21 +38,18 @@ class RowDigests:
     def __init__(self) -> None:
         self._digests: dict[RegionWeek, hashlib._Hash] = {}
 
-    def add(self, rows: pa.Table) -> None:
-        """Take in rows: text under contract names with ``region`` (or none) and ``week``."""
+    def add(self, rows: pa.Table, places: pd.MultiIndex) -> None:
+        """Take in rows, text under contract names, and their `places_of`."""
         if not rows.num_rows:
             return
-        keys = pd.MultiIndex.from_arrays(
-            [plain(rows.select([REGION]))[REGION].to_pandas().fillna(""), rows[WEEK].to_pandas()]
-        )
-        codes, places = keys.factorize()
+        codes, keys = places.factorize()
         order = np.argsort(codes, kind="stable")
         told = rows.drop_columns([one for one in PLACE_IN_FILE if one in rows.column_names])
         if not np.array_equal(order, np.arange(len(order))):
             told = told.take(pa.array(order))
-        ends = np.cumsum(np.bincount(codes, minlength=len(places)))
+        ends = np.cumsum(np.bincount(codes, minlength=len(keys)))
         starts = [0, *ends[:-1]]
-        for (region, week), start, end in zip(places, starts, ends, strict=True):
+        for (region, week), start, end in zip(keys, starts, ends, strict=True):
             digest = self._digests.setdefault(RegionWeek.of(region, week), hashlib.sha256())
             _digest(told.slice(start, end - start), digest)
 
