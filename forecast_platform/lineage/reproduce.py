@@ -36,7 +36,7 @@ from forecast_platform.resources.region_training import (
     train_at,
 )
 from forecast_platform.resources.registry import Registry
-from forecast_platform.resources.scoring import score, with_ids
+from forecast_platform.resources.scoring import in_one_thread, score, with_ids
 from forecast_platform.resources.serving_models import load_or_copy
 from forecast_platform.resources.snapshot import Snapshot
 from forecast_platform.schemas.features import DemandFeatures
@@ -350,6 +350,7 @@ class _Reproducer:
         features = self._check_features(commit.read, weeks)
         return TrainingInputs(features, inputs.demand, inputs.lenders)
 
+    @in_one_thread
     def _compare_retrained(self, files: Mapping[str, bytes], features: pd.DataFrame) -> None:
         """Forecast with the model trained again, in place of the registered one."""
         from forecast_platform.forecasting.models.files import load_model

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from forecast_platform.errors import LakeError, TableMissing
 from forecast_platform.forecasting.evaluation.guard_rails import FailoverRule
@@ -23,7 +24,12 @@ from forecast_platform.vocabulary import DS, FORMAT, STORE_ID, UNIQUE_ID, H, Y
 
 FEATURES = "demand_features"
 
+in_one_thread = threadpool_limits.wrap(limits=1)
+"""Matrix products of several threads are summed in another order: a forecast is the same to the
+last bit whatever the process that makes it was given."""
 
+
+@in_one_thread
 def score(
     key: RegionWeek,
     tables: Snapshot,

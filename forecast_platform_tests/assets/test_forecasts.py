@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from forecast_platform.assets.forecasts import forecasts
+from forecast_platform.forecasting.models.ensemble import Ensemble
 from forecast_platform.forecasting.models.files import load_model
 from forecast_platform.partitions import RegionWeek
 from forecast_platform.schemas.forecasts import Forecasts
@@ -39,6 +41,24 @@ def test_a_forecast_is_what_the_registered_champion_says(forecast: World):
     assert set(rows["served_by"]) == {"champion"}
     asked = features.set_index(["unique_id", "h"]).index
     np.testing.assert_array_equal(rows["y_hat"].reindex(asked), champion.predict(features))
+
+
+def test_forecasts_are_made_in_one_thread_whatever_the_process_has(
+    forecast: World, monkeypatch: pytest.MonkeyPatch
+):
+    seen: set[int] = set()
+    usual = Ensemble.predict_members
+
+    def counted(self: Ensemble, X: pd.DataFrame) -> pd.DataFrame:
+        pools = threadpool_info()
+        seen.update(one["num_threads"] for one in pools if one["user_api"] == "blas")
+        return usual(self, X)
+
+    monkeypatch.setattr(Ensemble, "predict_members", counted)
+    with threadpool_limits(2):
+        forecast.make([forecasts], KEY)
+
+    assert seen == {1}
 
 
 def test_members_and_baseline_stand_beside_the_ensemble(forecast: World):
