@@ -21,6 +21,7 @@ from forecast_platform.forecasting.models.base import (
     with_tuples,
 )
 from forecast_platform.forecasting.models.encoding import Standardiser, Vocabulary
+from forecast_platform.forecasting.models.layers import silu
 from forecast_platform.forecasting.models.objective import (
     LARGEST_LOG,
     Objective,
@@ -29,8 +30,6 @@ from forecast_platform.forecasting.models.objective import (
     relative_scale,
 )
 from forecast_platform.vocabulary import CATEGORICAL_FEATURES, DS, NUMERIC_FEATURES
-
-ROWS_AT_ONCE = 16_384
 
 
 class EmbeddingNetForecaster(Estimator):
@@ -167,21 +166,22 @@ class EmbeddingNetForecaster(Estimator):
     def predict_log(self, X: pd.DataFrame) -> NDArray[np.float64]:
         """Forecast ``log1p`` of demand, between 0 and `LARGEST_LOG`."""
         require_fitted(self, "weights_")
-        matrix, codes = self.standardiser_.matrix(X), self._codes(X)
-        output = np.empty(len(X))
-        for left in range(0, len(X), ROWS_AT_ONCE):
-            rows = slice(left, left + ROWS_AT_ONCE)
-            output[rows] = self._forward(matrix[rows], codes[rows])
+        codes, output = self._codes(X), np.empty(len(X))
+        for rows, numbers in self.standardiser_.blocks(X):
+            output[rows] = self._forward(numbers, codes[rows])
         return np.clip(output + X[self.base].to_numpy(np.float64), 0.0, LARGEST_LOG)
 
-    def _forward(self, matrix: NDArray[np.float32], codes: NDArray[np.int32]) -> Floats:
+    def _forward(self, numbers: NDArray[np.float32], codes: NDArray[np.int32]) -> Floats:
+        """Go through the layers with a row of the frame in each column."""
         w = self.weights_
-        embedded = w["embedding.weight"][codes].reshape(len(codes), -1)
-        inputs = np.concatenate([matrix, embedded], axis=1)
-        hidden = _silu(inputs @ w["first.weight"].T + w["first.bias"])
-        hidden = _silu(hidden @ w["second.weight"].T + w["second.bias"])
-        output = hidden @ w["output.weight"].T + w["output.bias"] + matrix @ w["skip.weight"].T
-        return output[:, 0]
+        of_numbers, of_levels = np.split(w["first.weight"], [len(numbers)], axis=1)
+        embedded = w["embedding.weight"].take(codes, axis=0).reshape(len(codes), -1)
+        hidden = of_numbers @ numbers
+        hidden += of_levels @ embedded.T
+        hidden = w["second.weight"] @ silu(hidden, w["first.bias"])
+        hidden = silu(hidden, w["second.bias"])
+        output = w["output.weight"] @ hidden + w["skip.weight"] @ numbers
+        return output[0] + w["output.bias"]
 
     def _codes(self, X: pd.DataFrame) -> NDArray[np.int32]:
         return np.ascontiguousarray(self.vocabulary_.codes(X) + self.vocabulary_.offsets)
@@ -238,7 +238,3 @@ class EmbeddingNetForecaster(Estimator):
             name: taken(arrays, f"{prefix}{name}", shape) for name, shape in shapes.items()
         }
         return model
-
-
-def _silu(values: Floats) -> Floats:
-    return values / (1.0 + np.exp(-np.clip(values, -60.0, 60.0)))

@@ -3,7 +3,7 @@
 Both are data only (names, levels, means, scales), fitted on training rows. No model belongs here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -26,7 +26,7 @@ CLIP = 6.0
 
 SMALLEST_SCALE = 1e-6
 
-ROWS_AT_ONCE = 1024
+ROWS_AT_ONCE = 2048
 """Rows that are standardised at once, so that they stay in the processor's cache."""
 
 
@@ -153,27 +153,50 @@ class Standardiser:
         """Standardise ``X``; shape (n_rows, n_columns), and a last column of ones if asked.
 
         Rows are taken in ``order``, where it is given: a copy less than to sort them afterwards.
+        For training: it is compiled. `blocks` gives the same numbers without.
         """
-        require_columns(X, self.columns)
+        from forecast_platform.forecasting.models.compiled_encoding import standardise_rows
+
         width, n_rows = len(self.columns), len(X)
-        columns = [X[name].to_numpy(dtype=np.float32) for name in self.columns]
+        places = np.arange(n_rows)
+        if order is not None:
+            places[order] = np.arange(n_rows)
         matrix = np.empty((n_rows, width + intercept), dtype=np.float32)
-        mean, scale = self.mean[:, None], self.scale[:, None]
-        for start in range(0, n_rows, ROWS_AT_ONCE):
-            rows = slice(start, min(start + ROWS_AT_ONCE, n_rows))
-            taken_rows = rows if order is None else order[rows]
-            block = np.empty((width, rows.stop - start), dtype=np.float32)
-            for one, column in zip(block, columns, strict=True):
-                one[:] = column[taken_rows]
-            block -= mean
-            block /= scale
-            np.clip(block, -CLIP, CLIP, out=block)
-            if np.isnan(block.min()):
-                block[np.isnan(block)] = 0.0
-            matrix[rows, :width] = block.T
+        for rows, block in self._raw(X):
+            standardise_rows(block, self.mean, self.scale, np.float32(CLIP), places[rows], matrix)
         if intercept:
             matrix[:, width] = 1.0
         return matrix
+
+    def blocks(self, X: pd.DataFrame) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Standardise ``X`` some rows at a time, with numpy alone.
+
+        Yields
+        ------
+        rows : slice
+        block : ndarray of shape (n_columns, n_rows), float32
+            Overwritten by the next one.
+        """
+        mean, scale = self.mean[:, None], self.scale[:, None]
+        for rows, block in self._raw(X):
+            np.subtract(block, mean, out=block)
+            np.divide(block, scale, out=block)
+            np.clip(block, -CLIP, CLIP, out=block)
+            if np.isnan(block.min()):
+                block[np.isnan(block)] = 0.0
+            yield rows, block
+
+    def _raw(self, X: pd.DataFrame) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Copy `ROWS_AT_ONCE` of all columns; the memory is used again."""
+        require_columns(X, self.columns)
+        columns = [X[name].to_numpy(dtype=np.float32) for name in self.columns]
+        room, n_rows = np.empty((len(columns), ROWS_AT_ONCE), dtype=np.float32), len(X)
+        for start in range(0, n_rows, ROWS_AT_ONCE):
+            rows = slice(start, min(start + ROWS_AT_ONCE, n_rows))
+            block = room[:, : rows.stop - start]
+            for one, column in zip(block, columns, strict=True):
+                one[:] = column[rows]
+            yield rows, block
 
     def to_state(self) -> State:
         """Return columns as JSON and moments as arrays."""

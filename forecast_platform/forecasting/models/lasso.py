@@ -3,7 +3,7 @@
 The design's sums are in `interactions`, compiled loops in `solver`, the loss in `objective`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -20,7 +20,7 @@ from forecast_platform.forecasting.models.base import (
     with_tuples,
 )
 from forecast_platform.forecasting.models.encoding import Standardiser, Vocabulary
-from forecast_platform.forecasting.models.interactions import Design, Layout, effect_sum
+from forecast_platform.forecasting.models.interactions import Design, Layout
 from forecast_platform.forecasting.models.objective import (
     LARGEST_LOG,
     Objective,
@@ -47,8 +47,6 @@ LIMITS = (1e-4, 300)
 
 MAX_EFFECT_LEVELS = 256
 """A column with more levels than this gets no effects: its level is in ``base_level`` already."""
-
-ROWS_AT_ONCE = 16_384
 
 
 class LassoForecaster(Estimator):
@@ -155,16 +153,17 @@ class LassoForecaster(Estimator):
     def predict_log(self, X: pd.DataFrame) -> NDArray[np.float64]:
         """Forecast ``log1p`` of demand, between 0 and `LARGEST_LOG`."""
         require_fitted(self, "shared_")
-        matrix = self.standardiser_.matrix(X, intercept=True)
+        linear = X[self.base].to_numpy(np.float64, copy=True)
+        for effects, codes in zip(self._effects_of(), self.levels_.codes(X).T, strict=True):
+            linear += effects[codes]
         groups = self.groups_.codes(X)
-        linear = effect_sum(self._effect_positions(X), self.effects_)
-        for left in range(0, len(X), ROWS_AT_ONCE):
-            rows = slice(left, left + ROWS_AT_ONCE)
-            coef = np.broadcast_to(self.shared_, matrix[rows].shape).copy()
+        for rows, numbers in self.standardiser_.blocks(X):
+            linear[rows] += self.shared_[:-1] @ numbers + self.shared_[-1]
             for column, block in enumerate(self.deviations_):
-                coef += block[groups[rows, column]]
-            linear[rows] += np.einsum("ij,ij->i", matrix[rows], coef)
-        return np.clip(linear + X[self.base].to_numpy(np.float64), 0.0, LARGEST_LOG)
+                each = block[:, :-1] @ numbers
+                each += block[:, -1:]
+                linear[rows] += each[groups[rows, column], np.arange(each.shape[1])]
+        return np.clip(linear, 0.0, LARGEST_LOG, out=linear)
 
     def _encode(self, X: pd.DataFrame) -> None:
         self.standardiser_ = Standardiser.of(X, tuple(self.numeric))
@@ -181,6 +180,14 @@ class LassoForecaster(Estimator):
                 kept[column] = levels
                 room -= len(levels) * width
         self.groups_ = Vocabulary(kept)
+
+    def _effects_of(self) -> Iterator[NDArray[np.float64]]:
+        """Yield the effect of every code of each column; an unknown level has none."""
+        start = 0
+        for size in self.levels_.sizes:
+            own = self.effects_[start : start + size - 1]
+            yield np.concatenate([[0.0], own.astype(np.float64)])
+            start += size - 1
 
     def _effect_positions(self, X: pd.DataFrame) -> NDArray[np.int32]:
         """Place each row's levels among the effects; -1 where a level is unknown."""

@@ -23,6 +23,7 @@ from forecast_platform.forecasting.models.base import (
     with_tuples,
 )
 from forecast_platform.forecasting.models.encoding import CLIP, Standardiser
+from forecast_platform.forecasting.models.layers import silu
 from forecast_platform.forecasting.models.objective import recency_weights
 from forecast_platform.vocabulary import DS, NUMERIC_FEATURES
 
@@ -37,8 +38,6 @@ SMALLEST_GAP = 1e-3
 
 LARGEST_BEND = 3.0
 """A distance may be stretched or shrunk by at most ``exp`` of this."""
-
-ROWS_AT_ONCE = 16_384
 
 
 class QuantileHeads(Estimator):
@@ -147,7 +146,7 @@ class QuantileHeads(Estimator):
         self.gaps_ = np.maximum(np.diff(start), SMALLEST_GAP)
         self.weights_ = quantile_training.train(
             quantile_training.Rows(
-                inputs=self._inputs(X, members),
+                inputs=np.hstack([self.standardiser_.matrix(X), self._of_members(X, members)]),
                 residual=residual.astype(np.float32),
                 weights=(recency / recency.mean()).astype(np.float32),
             ),
@@ -163,29 +162,29 @@ class QuantileHeads(Estimator):
         Not cut at zero: how far below zero a low level lies is what `conformal` measures.
         """
         require_fitted(self, "weights_")
-        inputs, centre = self._inputs(X, members), centre_of(members)
-        quantiles = np.empty((len(X), len(self.levels)))
-        for left in range(0, len(X), ROWS_AT_ONCE):
-            rows = slice(left, left + ROWS_AT_ONCE)
-            quantiles[rows] = self._around(inputs[rows])
-        return quantiles + centre[:, None]
+        own, quantiles = self._of_members(X, members), np.empty((len(X), len(self.levels)))
+        for rows, numbers in self.standardiser_.blocks(X):
+            quantiles[rows] = self._around(numbers, own[rows])
+        quantiles += centre_of(members)[:, None]
+        return quantiles
 
     @property
     def _middle(self) -> int:
         return self.levels.index(0.5)
 
-    def _inputs(self, X: pd.DataFrame, members: pd.DataFrame) -> NDArray[np.float32]:
+    def _of_members(self, X: pd.DataFrame, members: pd.DataFrame) -> NDArray[np.float32]:
+        """Tell how far the members' centre lies from the base, and how far they are apart."""
         logs = np.log1p(members.to_numpy(np.float64))
         base = X[self.base].to_numpy(np.float64)
         apart = np.stack([logs.mean(axis=1) - base, np.ptp(logs, axis=1)], axis=1)
-        own = np.clip(apart, -CLIP, CLIP).astype(np.float32)
-        return np.concatenate([self.standardiser_.matrix(X), own], axis=1)
+        return np.clip(apart, -CLIP, CLIP).astype(np.float32)
 
-    def _around(self, inputs: NDArray[np.float32]) -> Floats:
+    def _around(self, numbers: NDArray[np.float32], own: NDArray[np.float32]) -> Floats:
         w = self.weights_
-        hidden = inputs @ w["first.weight"].T + w["first.bias"]
-        hidden = hidden / (1.0 + np.exp(-np.clip(hidden, -60.0, 60.0)))
-        output = hidden @ w["output.weight"].T + w["output.bias"] + inputs @ w["skip.weight"].T
+        output = w["output.weight"] @ silu(
+            _product(w["first.weight"], numbers, own), w["first.bias"]
+        )
+        output = (output + _product(w["skip.weight"], numbers, own)).T + w["output.bias"]
         bend = np.exp(np.clip(output[:, 1:].astype(np.float64), -LARGEST_BEND, LARGEST_BEND))
         gaps = self.gaps_ * bend
         below = np.cumsum(gaps[:, : self._middle][:, ::-1], axis=1)[:, ::-1]
@@ -229,6 +228,14 @@ class QuantileHeads(Estimator):
         if (heads.gaps_ <= 0).any():
             raise CorruptModelFiles("gaps between levels must be positive")
         return heads
+
+
+def _product(
+    weight: NDArray[np.float32], numbers: NDArray[np.float32], own: NDArray[np.float32]
+) -> Floats:
+    """Return ``weight`` times numbers (columns, rows) over what the members say (rows, 2)."""
+    n_numbers = len(numbers)
+    return weight[:, :n_numbers] @ numbers + weight[:, n_numbers:] @ own.T
 
 
 def centre_of(members: pd.DataFrame) -> NDArray[np.float64]:

@@ -3,7 +3,12 @@ import pandas as pd
 import pytest
 
 from forecast_platform.forecasting.models.base import CorruptModelFiles
-from forecast_platform.forecasting.models.encoding import CLIP, Standardiser, Vocabulary
+from forecast_platform.forecasting.models.encoding import (
+    CLIP,
+    ROWS_AT_ONCE,
+    Standardiser,
+    Vocabulary,
+)
 
 
 def test_unknown_and_missing_levels_share_the_unknown_slot():
@@ -54,6 +59,21 @@ def test_extreme_values_are_clipped_and_missing_ones_are_the_mean():
 
     assert matrix[:, 0].tolist() == [CLIP, -CLIP, 0.0]
     assert (matrix[:, 1] == 1).all()
+
+
+@pytest.mark.parametrize("n_rows", [1, ROWS_AT_ONCE, ROWS_AT_ONCE + 17])
+def test_training_and_forecasting_see_the_same_numbers(n_rows):
+    rng = np.random.default_rng(n_rows)
+    rows = pd.DataFrame(rng.standard_cauchy((n_rows, 3)), columns=list("abc"))
+    rows.loc[rng.random(n_rows) < 0.2, "b"] = np.nan
+    standardiser, order = Standardiser.of(rows, tuple("abc")), rng.permutation(n_rows)
+
+    blocks = [(part, block.copy()) for part, block in standardiser.blocks(rows)]
+
+    forecasting = np.concatenate([block.T for _, block in blocks])
+    assert [part.start for part, _ in blocks] == list(range(0, n_rows, ROWS_AT_ONCE))
+    np.testing.assert_array_equal(standardiser.matrix(rows), forecasting)
+    np.testing.assert_array_equal(standardiser.matrix(rows, order=order), forecasting[order])
 
 
 def test_an_all_missing_column_is_harmless():
