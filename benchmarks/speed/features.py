@@ -27,6 +27,9 @@ class Size:
     cutoffs: int
 
 
+ORDER = ("week", "zip", "store_id", "unique_id", "product_id", "h")
+"""Order in which the marts are written."""
+
 SIZES = {
     "features, one cutoff": Size(200, 100, 104, 1),
     "features, 156 cutoffs": Size(100, 50, 208, 156),
@@ -65,6 +68,8 @@ def _from_lake(history: Any, cutoffs: list[pd.Timestamp]) -> tuple[pd.DataFrame,
         lake = Lake(uri=str(Path(folder) / "lake"))
         for part in fields(history):
             rows = getattr(history, part.name)
+            order = [name for name in ORDER if name in rows.columns]
+            rows = rows.sort_values(order, ignore_index=True)
             keys = [RegionWeek("north", week) for week in sorted(set(rows["week"]))]
             lake.write(MARTS[part.name], rows, keys, run_id="benchmark")
         make: Callable[[], pd.DataFrame] = lambda: make_features(  # noqa: E731

@@ -5,9 +5,11 @@ Only what is read for which cutoff; features are computed in
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import pandas as pd
+import pyarrow.dataset as pads
 
 from forecast_platform.resources.demand import DEMAND, read_demand_history
 from forecast_platform.resources.snapshot import Snapshot
@@ -39,6 +41,9 @@ COLUMNS: Final = {
     "prices": (UNIQUE_ID, H, "price", "feature", "display"),
 }
 """What is read of each, beside the week; of demand see `read_demand_history`."""
+
+SNAPSHOTS: Final = ("stores", "products")
+"""Parts of which each week tells everything: only those of the cutoffs are read."""
 
 
 def make_features(
@@ -73,13 +78,22 @@ def make_features(
     from forecast_platform.forecasting.features.history import History
 
     last = max(weeks)
-    others = {
-        part: marts.read(MARTS[part], region=region, until=last, columns=(WEEK, *columns))
-        for part, columns in COLUMNS.items()
-    }
+    others = {part: _read(part, marts, region, weeks) for part in COLUMNS}
     history = read_demand_history(marts, region, last)
     made = [
         build_features(History(history.known_at(group[-1]), **others), group, horizon)
         for group in history.between_corrections(weeks)
     ]
     return pd.concat(made, ignore_index=True).assign(region=region)
+
+
+def _read(part: str, marts: Snapshot, region: str, weeks: Sequence[pd.Timestamp]) -> pd.DataFrame:
+    """Read what the features of some cutoffs need of a mart."""
+    columns, cutoffs = (WEEK, *COLUMNS[part]), sorted({week.date() for week in weeks})
+    read = partial(marts.read, MARTS[part], region=region, columns=columns)
+    if part not in SNAPSHOTS:  # what happened, and plans only as known at the cutoffs
+        of_cutoff = pads.field(WEEK).isin(cutoffs)
+        return read(until=max(weeks), kept=(pads.field(H) == 0) | of_cutoff)
+    rows = read(weeks=weeks)
+    has_all = rows[WEEK].nunique() == len(cutoffs)
+    return rows if has_all else read(until=max(weeks))  # an older one stands in

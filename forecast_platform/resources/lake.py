@@ -32,6 +32,7 @@ from pydantic import Field
 
 from forecast_platform.errors import TableMissing, WriteConflict, WriteRefused
 from forecast_platform.partitions import RegionWeek
+from forecast_platform.resources.lake_files import read_files
 from forecast_platform.resources.lake_keys import (
     TABLE_PATTERN,
     build_filters,
@@ -109,6 +110,7 @@ class Lake(dg.ConfigurableResource):
         columns: Sequence[str] | None = None,
         version: int | None = None,
         where: Mapping[str, str] | None = None,
+        kept: pads.Expression | None = None,
     ) -> pd.DataFrame:
         """Read rows of some regions and weeks, in order of region and week.
 
@@ -128,6 +130,8 @@ class Lake(dg.ConfigurableResource):
             Version of the table; the latest by default.
         where : mapping of str to str, optional
             Values of further partition columns, as ``{"source": "shipments"}``.
+        kept : pyarrow.dataset.Expression, optional
+            Which of these rows to keep; it may name ``columns`` only.
 
         Returns
         -------
@@ -148,6 +152,7 @@ class Lake(dg.ConfigurableResource):
             columns=columns,
             version=version,
             where=where,
+            kept=kept,
         )
         frame = to_pandas(rows)
         metadata = rows.schema.metadata or {}
@@ -165,16 +170,18 @@ class Lake(dg.ConfigurableResource):
         columns: Sequence[str] | None = None,
         version: int | None = None,
         where: Mapping[str, str] | None = None,
+        kept: pads.Expression | None = None,
     ) -> pa.Table:
         """Read as ``read`` does, into an Arrow table whose metadata holds table and version."""
         source = self.open(table, version)
         filters = build_filters(region, since, until, weeks, where)
-        dataset = source.to_pyarrow_dataset(file_pruning_predicate=filters or None)
         names = (
             list(columns) if columns is not None else pa.schema(source.schema().to_arrow()).names
         )
+        place = self.uri_of(table)
+        folder = None if "://" in place else Path(place)
         try:
-            rows = _in_order(dataset).to_table(columns=names)
+            rows = read_files(source, folder, names, filters, kept)
         except FileNotFoundError as error:
             raise TableMissing(
                 f"version {source.version()} of table {table} can no longer be read, its files "
@@ -450,14 +457,6 @@ def _write_once(
         if refused:
             raise refused[0] from None
         raise
-
-
-def _in_order(dataset: pads.Dataset) -> pads.Dataset:
-    """Put files in order of their folders, ``region=.../week=...``: reads are reproducible."""
-    if not isinstance(dataset, pads.FileSystemDataset):
-        return dataset
-    files = sorted(dataset.get_fragments(), key=lambda fragment: fragment.path)
-    return pads.FileSystemDataset(files, dataset.schema, dataset.format, dataset.filesystem)
 
 
 def _count(

@@ -74,6 +74,21 @@ def test_features_see_a_correction_from_the_week_of_its_delivery_on(
     assert differs[~before].all()
 
 
+def test_master_data_of_a_week_that_has_none_are_those_of_the_week_before(
+    lakes: tuple[Lake, Lake],
+) -> None:
+    week, before = (RegionWeek(REGION, WEEKS[n]) for n in (TOLD, TOLD - 1))
+    for table, column in (("dim_stores", "zip"), ("dim_products", "brand")):
+        rows = lakes[0].read(table, region=REGION, weeks=[before.week])
+        lakes[0].write(table, rows.assign(**{column: "75002"}), [before], run_id="test")
+        lakes[0].write(table, rows.iloc[:0], [week], run_id="test", allow_empty=True)
+
+    made = features(lakes[0], TOLD - 2, TOLD)
+
+    told = made.groupby("week")["brand"].unique().map(list)
+    assert told.to_dict() == {WEEKS[TOLD - 2]: ["ours"], WEEKS[TOLD]: ["75002"]}
+
+
 def test_a_week_without_reports_is_a_gap_to_the_features_not_a_zero(
     lakes: tuple[Lake, Lake],
 ) -> None:
