@@ -2,20 +2,22 @@
 
 Only the steps of the optimiser belong here: no loss, no net. torch's own optimisers import its
 compiler at first use, a second in every training process, and step through parameters one by one.
+On the CPU a step is one compiled loop.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
+
+from forecast_platform.forecasting.models.compiled_net import EPSILON, SQUARE_DECAY, move_compiled
 
 WARM_SHARE = 0.3
 """Share of the steps in which the rate rises."""
 
 START_DIVISOR, END_DIVISOR = 25.0, 25.0e4
 LEAST_MOMENTUM, MOST_MOMENTUM = 0.85, 0.95
-SQUARE_DECAY = 0.999
-EPSILON = 1e-8
 
 
 def one_cycle(step: int, n_steps: int, peak: float) -> tuple[float, float]:
@@ -83,17 +85,19 @@ class Descent:
         parameters = list(parameters)
         self._n_steps, self._peak = n_steps, peak
         self._weight_decay, self._largest_norm = weight_decay, largest_norm
-        self._weights = torch.cat([one.detach().flatten() for one in parameters])
-        self._gradient = torch.zeros_like(self._weights)
-        self._mean = torch.zeros_like(self._weights)
-        self._square = torch.zeros_like(self._weights)
+        weights = torch.cat([one.detach().flatten() for one in parameters])
+        vectors = (weights, *(torch.zeros_like(weights) for _ in range(3)))
+        self._gradient = vectors[1]
         self._step, self._mean_bias, self._square_bias = 0, 1.0, 1.0
         start = 0
         for one in parameters:
             stop = start + one.numel()
-            one.data = self._weights[start:stop].view_as(one)
+            one.data = weights[start:stop].view_as(one)
             one.grad = self._gradient[start:stop].view_as(one)
             start = stop
+        is_compiled = weights.device.type == "cpu"
+        self._move: Any = move_compiled if is_compiled else move_by_torch
+        self._vectors = tuple(one.numpy() for one in vectors) if is_compiled else vectors
 
     def step(self, loss: torch.Tensor) -> None:
         """Move the weights against the gradient of ``loss``."""
@@ -105,16 +109,36 @@ class Descent:
     def move(self) -> None:
         """Move the weights against the gradients that they hold."""
         rate, momentum = one_cycle(self._step, self._n_steps, self._peak)
-        norm = float(torch.linalg.vector_norm(self._gradient))
-        if norm > self._largest_norm:
-            self._gradient.mul_(self._largest_norm / norm)
-        self._mean.lerp_(self._gradient, 1.0 - momentum)
-        self._square.mul_(SQUARE_DECAY).addcmul_(
-            self._gradient, self._gradient, value=1.0 - SQUARE_DECAY
-        )
         self._step += 1
         self._mean_bias *= momentum
         self._square_bias *= SQUARE_DECAY
-        scale = self._square.sqrt().div_(math.sqrt(1.0 - self._square_bias)).add_(EPSILON)
-        self._weights.mul_(1.0 - rate * self._weight_decay)
-        self._weights.addcdiv_(self._mean, scale, value=-rate / (1.0 - self._mean_bias))
+        decay, step = 1.0 - rate * self._weight_decay, rate / (1.0 - self._mean_bias)
+        rates = (momentum, decay, step, math.sqrt(1.0 - self._square_bias))
+        self._move(self._vectors, rates, self._largest_norm)
+
+
+@torch.no_grad()
+def move_by_torch(
+    vectors: Sequence[torch.Tensor], rates: tuple[float, float, float, float], largest_norm: float
+) -> None:
+    """Move weights by their gradient, given its running mean and square; all are overwritten.
+
+    Parameters
+    ----------
+    vectors : sequence of Tensor
+        Weights, gradient, mean and square.
+    rates : tuple of float
+        Momentum; what is left of a weight that has no gradient; length of the step; divisor of the
+        root of the square, which starts at zero and so is too small at first.
+    largest_norm : float
+        A gradient that is longer is cut to this length.
+    """
+    weights, gradient, mean, square = vectors
+    momentum, decay, step, bias = rates
+    norm = float(torch.linalg.vector_norm(gradient))
+    if norm > largest_norm:
+        gradient.mul_(largest_norm / norm)
+    mean.lerp_(gradient, 1.0 - momentum)
+    square.mul_(SQUARE_DECAY).addcmul_(gradient, gradient, value=1.0 - SQUARE_DECAY)
+    scale = square.sqrt().div_(bias).add_(EPSILON)
+    weights.mul_(decay).addcdiv_(mean, scale, value=-step)

@@ -2,15 +2,19 @@
 
 Only the arithmetic of one step belongs here: which rows, and what follows from a gradient, is in
 `net_training` and `descent`. torch's own automatic gradient takes twice as long for a net this
-small, and its dropout as long as all matrix products (docs/speed.md).
+small, and its dropout as long as all matrix products (docs/speed.md). The step is written twice: in
+torch, for a GPU, and in compiled loops between torch's matrix products, for the CPU.
 """
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional
 
+from forecast_platform.forecasting.models import compiled_net as loops
 from forecast_platform.forecasting.models.objective import (
     LARGEST_RATIO,
     SLOPE_CAP,
@@ -38,14 +42,23 @@ def slopes(
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Rows of one step: inputs, codes into the table of levels, and what the loss needs."""
+class Source:
+    """All rows on one device: numbers, codes into the table of levels, and what the loss needs.
+
+    Parameters
+    ----------
+    matrix : Tensor of shape (n_rows, n_numeric), float32
+    codes : Tensor of shape (n_rows, n_columns), int32
+    goals : Tensor of shape (n_rows, 3), float32
+        Target, scale and weight.
+    unknown : Tensor of shape (n_columns,), int32
+        Code of the unknown level of each column.
+    """
 
     matrix: torch.Tensor
     codes: torch.Tensor
-    target: torch.Tensor
-    scale: torch.Tensor
-    weights: torch.Tensor
+    goals: torch.Tensor
+    unknown: torch.Tensor
 
 
 class Chance:
@@ -67,6 +80,12 @@ class Chance:
         self._kept = (torch.rand(size) >= dropout).to(torch.float32).div_(1.0 - dropout).to(device)
         self._hidden = (torch.rand(size) < hidden).to(device)
         self._places = size - n_most
+
+    @classmethod
+    def of(cls, schedule: "Schedule", batch: int, source: Source) -> "Chance":
+        """Return the chance of a net that takes ``batch`` rows per step."""
+        n_most = batch * max(*schedule.hidden, len(source.unknown))
+        return cls(schedule.dropout, schedule.mask_share, n_most, source.matrix.device)
 
     def _place(self) -> int:
         return int(torch.randint(self._places, ()))
@@ -92,8 +111,7 @@ class _Layer:
     @classmethod
     def of(cls, layer: torch.nn.Linear) -> "_Layer":
         weight, bias = layer.weight, layer.bias
-        assert weight.grad is not None and bias.grad is not None  # noqa: S101, PT018 (of Descent)
-        return cls(weight.detach(), bias.detach(), weight.grad, bias.grad)
+        return cls(weight.detach(), bias.detach(), _gradient(weight), _gradient(bias))
 
     def learn(self, back: torch.Tensor, inputs: torch.Tensor) -> None:
         torch.mm(back.T, inputs, out=self.weight_gradient)
@@ -104,7 +122,7 @@ class _Layer:
 
 
 class Pass:
-    """Writes the gradient of the mean loss of a batch into the weights' ``grad``.
+    """Writes the gradient of the mean loss of some rows into the weights' ``grad``, by torch.
 
     Parameters
     ----------
@@ -113,41 +131,41 @@ class Pass:
     schedule : Schedule
     batch : int
         Rows per step.
-    unknown : torch.Tensor
-        Code of the unknown level of each categorical column.
+    source : Source
     """
 
-    def __init__(self, net: "Net", schedule: "Schedule", batch: int, unknown: torch.Tensor) -> None:
+    def __init__(self, net: "Net", schedule: "Schedule", batch: int, source: Source) -> None:
         self._layers = [_Layer.of(one) for one in (net.first, net.second, net.output)]
         self._embeddings, self._skip = net.embedding.weight, net.skip.weight
-        self._unknown = unknown
         self._objective: Objective = schedule.objective
-        device, n_codes = unknown.device, batch * len(unknown)
-        n_most = max(batch * max(schedule.hidden), n_codes)
-        self._chance = Chance(schedule.dropout, schedule.mask_share, n_most, device)
+        self._source = source
+        device = source.matrix.device
+        self._chance = Chance.of(schedule, batch, source)
         self._inputs = torch.empty((batch, net.first.in_features), device=device)
         self._within = torch.arange(schedule.embedding_size, device=device)
 
     @torch.no_grad()
-    def gradient(self, rows: Batch) -> None:
-        """Go forwards and back, and overwrite every gradient."""
-        chance, inputs, skip = self._chance, self._inputs, self._skip
+    def gradient(self, chosen: torch.Tensor) -> None:
+        """Take these rows forwards and back, and overwrite every gradient."""
+        chance, inputs, skip, source = self._chance, self._inputs, self._skip, self._source
         first, second, last = self._layers
-        n, n_numeric = rows.matrix.shape
-        codes = torch.where(chance.hidden(*rows.codes.shape), self._unknown, rows.codes).flatten()
-        inputs[:, :n_numeric] = rows.matrix
+        n, n_numeric = len(chosen), source.matrix.shape[1]
+        matrix, codes = source.matrix.index_select(0, chosen), source.codes.index_select(0, chosen)
+        target, scale, weights = source.goals.index_select(0, chosen).unbind(1)
+        codes = torch.where(chance.hidden(*codes.shape), source.unknown, codes).flatten()
+        inputs[:, :n_numeric] = matrix
         inputs[:, n_numeric:] = self._embeddings.index_select(0, codes).view(n, -1)
         kept = [chance.kept(n, len(layer.bias)) for layer in (first, second)]
         before_1 = first(inputs)
         hidden_1 = functional.silu(before_1).mul_(kept[0])
         before_2 = second(hidden_1)
         hidden_2 = functional.silu(before_2).mul_(kept[1])
-        prediction = last(hidden_2).addmm_(rows.matrix, skip.T).squeeze(1)
+        prediction = last(hidden_2).addmm_(matrix, skip.T).squeeze(1)
 
-        back = slopes(self._objective, prediction, rows.target, rows.scale)
-        back = back.mul_(rows.weights).div_(n).unsqueeze(1)
+        back = slopes(self._objective, prediction, target, scale)
+        back = back.mul_(weights).div_(n).unsqueeze(1)
         last.learn(back, hidden_2)
-        torch.mm(back.T, rows.matrix, out=skip.grad)
+        torch.mm(back.T, matrix, out=skip.grad)
         back = _through_silu(torch.mul(back, last.weight).mul_(kept[1]), before_2)
         second.learn(back, hidden_1)
         back = _through_silu(torch.mm(back, second.weight).mul_(kept[0]), before_1)
@@ -163,5 +181,89 @@ class Pass:
         gradient.view(-1).zero_().index_add_(0, places.view(-1), back.view(-1))
 
 
+class CompiledPass:
+    """The same on the CPU: torch's matrix products, and compiled loops between them.
+
+    Numbers that are read again soon stay in the processor's cache, and nothing is allocated. The
+    gradient is that of `Pass` but for rounding; a test holds both to torch's own.
+
+    Parameters
+    ----------
+    net, schedule, batch, source
+        As of `Pass`.
+    """
+
+    def __init__(self, net: "Net", schedule: "Schedule", batch: int, source: Source) -> None:
+        self._first, self._second = _Hidden(net.first, batch), _Hidden(net.second, batch)
+        self._chance = Chance.of(schedule, batch, source)
+        self._is_mape = schedule.objective == "mape"
+        self._goals = source.goals.numpy()
+        self._source = tuple(one.numpy() for one in (source.matrix, source.codes, source.unknown))
+        self._inputs = torch.empty((batch, net.first.in_features))
+        self._codes = np.empty((batch, len(source.unknown)), dtype=np.int32)
+        n_numeric = source.matrix.shape[1]
+        self._of_levels = net.first.weight.detach()[:, n_numeric:]
+        self._to_levels = torch.empty((batch, self._of_levels.shape[1]))
+        self._embedding, self._embedding_back = _numpy(net.embedding.weight)
+        output, skip, bias = (
+            tuple(one.reshape(-1) for one in _numpy(weight))
+            for weight in (net.output.weight, net.skip.weight, net.output.bias)
+        )
+        arrays = (self._second.hidden.numpy(), *output, self._inputs.numpy(), *skip, *bias)
+        self._last = (*arrays, self._second.bias_back)
+
+    @torch.no_grad()
+    def gradient(self, chosen: torch.Tensor) -> None:
+        """Take these rows forwards and back, and overwrite every gradient."""
+        first, second, inputs, codes = self._first, self._second, self._inputs, self._codes
+        rows, chance = chosen.numpy(), self._chance
+        hidden = chance.hidden(*codes.shape).numpy()
+        loops.take_rows(self._source, rows, hidden, self._embedding, inputs.numpy(), codes)
+        second.forwards(first.forwards(inputs, chance), chance)
+
+        loops.turn(self._is_mape, self._goals, rows, self._last, second.slope, second.back.numpy())
+        second.learn(first.hidden)
+        torch.mm(second.back, second.weight, out=first.back)
+        loops.through(first.back.numpy(), first.slope, first.bias_back)
+        first.learn(inputs)
+        torch.mm(first.back, self._of_levels, out=self._to_levels)
+        loops.add_to_levels(codes, self._to_levels.numpy(), self._embedding_back)
+
+
+class _Hidden:
+    """A hidden layer on the CPU, with room for what a step makes of it."""
+
+    def __init__(self, layer: torch.nn.Linear, batch: int) -> None:
+        self.weight, self._weight_back = layer.weight.detach(), _gradient(layer.weight)
+        self._bias, self.bias_back = _numpy(layer.bias)
+        self.hidden, self._before, self.back = torch.empty((3, batch, layer.out_features))
+        self.slope = np.empty((batch, layer.out_features), dtype=np.float32)
+
+    def forwards(self, inputs: torch.Tensor, chance: Chance) -> torch.Tensor:
+        torch.mm(inputs, self.weight.T, out=self._before)
+        kept = chance.kept(*self.slope.shape).numpy()
+        loops.activate(self._before.numpy(), self._bias, kept, self.hidden.numpy(), self.slope)
+        return self.hidden
+
+    def learn(self, inputs: torch.Tensor) -> None:
+        torch.mm(self.back.T, inputs, out=self._weight_back)
+
+
+def _numpy(weight: torch.Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return a weight and its gradient as arrays on the same memory."""
+    return weight.detach().numpy(), _gradient(weight).numpy()
+
+
+def _gradient(weight: torch.Tensor) -> torch.Tensor:
+    assert weight.grad is not None  # noqa: S101 (Descent has set it)
+    return weight.grad
+
+
 def _through_silu(back: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
     return torch.ops.aten.silu_backward(back, before)
+
+
+def pass_for(net: "Net", schedule: "Schedule", batch: int, source: Source) -> Pass | CompiledPass:
+    """Return the pass for the device where the rows are."""
+    kind = CompiledPass if source.matrix.device.type == "cpu" else Pass
+    return kind(net, schedule, batch, source)

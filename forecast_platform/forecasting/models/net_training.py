@@ -7,7 +7,6 @@ in and out; no frame and no encoder belong here.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from forecast_platform.forecasting.models.descent import Descent
-from forecast_platform.forecasting.models.net_pass import Batch, Pass
+from forecast_platform.forecasting.models.net_pass import Source, pass_for
 from forecast_platform.forecasting.models.objective import (
     LARGEST_RATIO,
     SLOPE_CAP,
@@ -146,26 +145,25 @@ def train(
 
 
 def _descend(net: Net, rows: Rows, schedule: Schedule) -> None:
-    n_rows, device = len(rows.matrix), net.output.bias.device
+    n_rows = len(rows.matrix)
     batch = min(schedule.batch_size, max(SMALLEST_BATCH, n_rows // schedule.min_steps), n_rows)
     steps = max(1, n_rows // batch)
-    matrix, codes, goals = (torch.from_numpy(values).to(device) for values in _arrays(rows))
+    source = _source(rows, net.output.bias.device)
     descent = Descent(
         net.parameters(),
         n_steps=steps * schedule.epochs,
         peak=schedule.learning_rate,
         weight_decay=schedule.weight_decay,
     )
-    backwards = Pass(net, schedule, batch, torch.from_numpy(rows.unknown).to(device))
+    backwards = pass_for(net, schedule, batch, source)
     for _ in range(schedule.epochs):
-        order = torch.randperm(n_rows).to(device)
-        for step in range(steps):
-            chosen = order[step * batch : (step + 1) * batch]
-            parts = (values.index_select(0, chosen) for values in (matrix, codes))
-            backwards.gradient(Batch(*parts, *goals.index_select(0, chosen).unbind(1)))
+        order = torch.randperm(n_rows).to(source.matrix.device)
+        for chosen in order[: steps * batch].split(batch):
+            backwards.gradient(chosen)
             descent.move()
 
 
-def _arrays(rows: Rows) -> tuple[NDArray[Any], ...]:
-    """Return inputs, codes, and the three numbers of the loss side by side."""
-    return rows.matrix, rows.codes, np.stack([rows.target, rows.scale, rows.weights], axis=1)
+def _source(rows: Rows, device: torch.device) -> Source:
+    goals = np.stack([rows.target, rows.scale, rows.weights], axis=1)
+    arrays = (rows.matrix, rows.codes, goals, rows.unknown)
+    return Source(*(torch.from_numpy(values).to(device) for values in arrays))

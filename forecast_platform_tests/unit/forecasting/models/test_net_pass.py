@@ -1,12 +1,18 @@
-"""The written-out gradient, against torch's own; and where a net is trained."""
+"""The written-out gradients, against torch's own; and where a net is trained."""
 
 import numpy as np
 import pytest
 import torch
 
-from forecast_platform.forecasting.models import net_training
-from forecast_platform.forecasting.models.descent import Descent
-from forecast_platform.forecasting.models.net_pass import Batch, Chance, Pass, slopes
+from forecast_platform.forecasting.models import compiled_net, net_training
+from forecast_platform.forecasting.models.descent import Descent, move_by_torch
+from forecast_platform.forecasting.models.net_pass import (
+    Chance,
+    CompiledPass,
+    Pass,
+    pass_for,
+    slopes,
+)
 from forecast_platform.forecasting.models.net_training import (
     Net,
     Rows,
@@ -54,9 +60,8 @@ def some_rows(seed=0):
     )
 
 
-def a_batch(rows):
-    names = ("matrix", "codes", "target", "scale", "weights")
-    return Batch(*(torch.from_numpy(getattr(rows, name)) for name in names))
+def a_source(rows):
+    return net_training._source(rows, torch.device("cpu"))
 
 
 def a_net(schedule):
@@ -67,30 +72,98 @@ def a_net(schedule):
     return net
 
 
+@pytest.mark.parametrize("kind", [Pass, CompiledPass])
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_the_gradient_equals_that_of_torch(objective):
-    schedule, batch = a_schedule(objective=objective), a_batch(some_rows())
-    net, peer = a_net(schedule), a_net(schedule)
+def test_the_gradient_equals_that_of_torch(objective, kind):
+    schedule, rows = a_schedule(objective=objective), some_rows()
+    net, peer, source = a_net(schedule), a_net(schedule), a_source(rows)
+    chosen = torch.randperm(N_ROWS)[:37]  # what lies in memory before is overwritten
     Descent(net.parameters(), n_steps=1, peak=0.1, weight_decay=0.0)
+    for weight in net.parameters():
+        weight.grad.fill_(7.0)
 
-    Pass(net, schedule, N_ROWS, UNKNOWN).gradient(batch)
+    kind(net, schedule, len(chosen), source).gradient(chosen)
 
-    each = losses(objective, peer(batch.matrix, batch.codes), batch.target, batch.scale)
-    (each * batch.weights).mean().backward()
+    target, scale, weights = source.goals[chosen].unbind(1)
+    each = losses(objective, peer(source.matrix[chosen], source.codes[chosen]), target, scale)
+    (each * weights).mean().backward()
     for (name, one), other in zip(net.named_parameters(), peer.parameters(), strict=True):
         np.testing.assert_allclose(one.grad, other.grad, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
+def test_both_ways_of_a_step_train_the_same_net(objective, monkeypatch):
+    schedule = a_schedule(objective=objective, dropout=0.3, mask_share=0.2, epochs=5)
+    compiled = train(some_rows(), schedule, n_levels=N_LEVELS, threads=1, device="cpu")
+
+    monkeypatch.setattr(net_training, "pass_for", Pass)
+    by_torch = train(some_rows(), schedule, n_levels=N_LEVELS, threads=1, device="cpu")
+
+    for name, weight in compiled.items():
+        np.testing.assert_allclose(weight, by_torch[name], atol=1e-5, err_msg=name)
+
+
+def test_rows_on_the_cpu_go_through_compiled_loops():
+    schedule, source = a_schedule(), a_source(some_rows())
+    net = a_net(schedule)
+    Descent(net.parameters(), n_steps=1, peak=0.1, weight_decay=0.0)
+
+    assert isinstance(pass_for(net, schedule, 4, source), CompiledPass)
+
+
+def steep():
+    """Make predictions, targets and scales with every bend of the losses among them."""
+    prediction = torch.linspace(-6, 6, 97).repeat(3)
+    target = torch.tensor([-1.7, 0.0, 2.9]).repeat_interleave(97)
+    return prediction, target, torch.tensor([0.0, 0.4, 30.0]).repeat_interleave(97)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
 def test_slopes_are_the_derivative_of_the_loss(objective):
-    prediction = torch.linspace(-6, 6, 97).repeat(3).requires_grad_()
-    target = torch.tensor([-1.7, 0.03, 2.9]).repeat_interleave(97)
-    scale = torch.tensor([0.0, 0.4, 30.0]).repeat_interleave(97)
+    prediction, target, scale = steep()
+    prediction.requires_grad_()
 
     losses(objective, prediction, target, scale).sum().backward()
 
     ours = slopes(objective, prediction.detach(), target, scale)
     np.testing.assert_allclose(ours, prediction.grad, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_compiled_slopes_are_those_of_torch(objective):
+    rows = steep()
+
+    compiled = [
+        compiled_net.slope_of(objective == "mape", *(np.float32(value) for value in row))
+        for row in zip(*rows, strict=True)
+    ]
+
+    np.testing.assert_allclose(compiled, slopes(objective, *rows), rtol=1e-5, atol=1e-6)
+
+
+def test_the_compiled_exponential_errs_in_the_last_bit_at_most():
+    values = np.linspace(-87, 88, 5001).astype(np.float32)
+
+    ours = np.array([compiled_net.exp(value) for value in values])
+
+    np.testing.assert_allclose(ours, np.exp(values.astype(np.float64)), rtol=1.5e-7)
+    assert compiled_net.exp(np.float32(-1e30)) < 1e-37
+    assert np.isfinite(compiled_net.exp(np.float32(1e30)))
+
+
+@pytest.mark.parametrize("length", [0.1, 100.0])
+def test_a_compiled_step_of_the_optimiser_is_that_of_torch(length):
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(0, length, (4, 203)).astype(np.float32)
+    vectors[3] **= 2
+    by_torch = torch.from_numpy(vectors.copy())
+    rates = (0.9, 0.999, 0.01, 0.3)
+
+    compiled_net.move_compiled(tuple(vectors), rates, 5.0)
+    move_by_torch(tuple(by_torch), rates, 5.0)
+
+    for one, other in zip(vectors[[0, 2, 3]], by_torch[[0, 2, 3]], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6 * length)
 
 
 def test_masks_keep_the_scale_and_hide_the_asked_share():
