@@ -53,31 +53,42 @@ def exp(x):  # pragma: no cover
 
 
 @compiled
-def take_rows(source, chosen, hidden, embedding, inputs, codes):  # pragma: no cover
-    """Write the numbers and embeddings of the chosen rows side by side, and their codes.
+def touch(values, rows):  # pragma: no cover
+    """Read a number of every line of the cache that these rows lie in; their sum is of no use."""
+    touched = ZERO
+    for row in rows:
+        for column in range(0, values.shape[1], LINE):
+            touched += np.float32(values[row, column])
+    return touched
 
-    ``source`` is numbers, codes and the code that stands for unknown in each column; it is taken
-    where ``hidden`` says so. Rows come from all over the memory: some are touched before they are
-    read, so that the processor waits for many at once.
+
+@compiled
+def take_rows(source, chosen, hidden, embedding, batch):  # pragma: no cover
+    """Write the chosen rows: numbers and embeddings side by side, codes, and what the loss needs.
+
+    ``source`` is numbers, codes and numbers of the loss of all rows, and the code that stands for
+    unknown in each column; it is taken where ``hidden`` says so. ``batch`` is overwritten. Rows
+    come from all over the memory: some are touched before they are read, so that the processor
+    waits for many at once.
     """
-    numbers, levels, unknown = source
+    numbers, levels, losses, unknown = source
+    inputs, codes, goals = batch
     n_numbers, size, touched = numbers.shape[1], embedding.shape[1], ZERO
-    for first in range(0, len(chosen), AHEAD):
-        last = min(first + AHEAD, len(chosen))
-        for row in range(first, last):
-            for column in range(0, n_numbers, LINE):
-                touched += numbers[chosen[row], column]
-            touched += levels[chosen[row], 0]
-        for row in range(first, last):
-            place = chosen[row]
-            for column in range(n_numbers):
-                inputs[row, column] = numbers[place, column]
-            for column in range(len(unknown)):
-                level = unknown[column] if hidden[row, column] else levels[place, column]
-                codes[row, column] = level
-                start = n_numbers + column * size
-                for k in range(size):
-                    inputs[row, start + k] = embedding[level, k]
+    for row in range(len(chosen)):
+        if row % AHEAD == 0:
+            ahead = chosen[row : row + AHEAD]
+            touched += touch(numbers, ahead) + touch(levels, ahead) + touch(losses, ahead)
+        place = chosen[row]
+        for column in range(n_numbers):
+            inputs[row, column] = numbers[place, column]
+        for column in range(losses.shape[1]):
+            goals[row, column] = losses[place, column]
+        for column in range(len(unknown)):
+            level = unknown[column] if hidden[row, column] else levels[place, column]
+            codes[row, column] = level
+            start = n_numbers + column * size
+            for k in range(size):
+                inputs[row, start + k] = embedding[level, k]
     return touched
 
 
@@ -108,24 +119,24 @@ def slope_of(is_mape, prediction, target, scale):  # pragma: no cover
 
 
 @compiled
-def turn(is_mape, goals, chosen, layers, slope, back):  # pragma: no cover
+def turn(is_mape, goals, layers, slope, back):  # pragma: no cover
     """Go through the last layer and back, and overwrite its gradients and the last hidden bias's.
 
-    ``goals`` has target, scale and weight of every row. ``layers`` are, of the hidden units and of
+    ``goals`` has target, scale and weight of each row. ``layers`` are, of the hidden units and of
     the linear path, inputs, weights and gradients, then bias and gradient of the last layer, and
     the gradient of the hidden units' bias. ``back`` becomes the derivative by what the hidden units
     were before `activate`, whose ``slope`` this is.
     """
     hidden, output, output_back, inputs, skip, skip_back, bias, bias_back, hidden_back = layers
     output_back[:], skip_back[:], hidden_back[:], bias_back[0] = ZERO, ZERO, ZERO, ZERO
-    n_units, n_numbers, n_rows = len(output), len(skip), np.float32(len(chosen))
-    for row in range(len(chosen)):
+    n_units, n_numbers, n_rows = len(output), len(skip), np.float32(len(goals))
+    for row in range(len(goals)):
         prediction = bias[0]
         for unit in range(n_units):
             prediction += hidden[row, unit] * output[unit]
         for column in range(n_numbers):
             prediction += inputs[row, column] * skip[column]
-        target, scale, weight = goals[chosen[row]]
+        target, scale, weight = goals[row]
         own = slope_of(is_mape, prediction, target, scale) * weight / n_rows
         bias_back[0] += own
         for column in range(n_numbers):

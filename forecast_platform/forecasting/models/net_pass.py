@@ -92,11 +92,11 @@ class Chance:
 
     def kept(self, *shape: int) -> torch.Tensor:
         """Return factors of hidden units: 0, or what makes up for the zeros."""
-        return self._kept[self._place() :][: shape[0] * shape[1]].view(shape)
+        return self._kept.narrow(0, self._place(), shape[0] * shape[1]).view(shape)
 
     def hidden(self, *shape: int) -> torch.Tensor:
         """Tell which codes are shown as unknown."""
-        return self._hidden[self._place() :][: shape[0] * shape[1]].view(shape)
+        return self._hidden.narrow(0, self._place(), shape[0] * shape[1]).view(shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,10 +197,11 @@ class CompiledPass:
         self._first, self._second = _Hidden(net.first, batch), _Hidden(net.second, batch)
         self._chance = Chance.of(schedule, batch, source)
         self._is_mape = schedule.objective == "mape"
-        self._goals = source.goals.numpy()
-        self._source = tuple(one.numpy() for one in (source.matrix, source.codes, source.unknown))
+        arrays = (source.matrix, source.codes, source.goals, source.unknown)
+        self._source = tuple(one.numpy() for one in arrays)
         self._inputs = torch.empty((batch, net.first.in_features))
         self._codes = np.empty((batch, len(source.unknown)), dtype=np.int32)
+        self._goals = np.empty((batch, source.goals.shape[1]), dtype=np.float32)
         n_numeric = source.matrix.shape[1]
         self._of_levels = net.first.weight.detach()[:, n_numeric:]
         self._to_levels = torch.empty((batch, self._of_levels.shape[1]))
@@ -215,13 +216,14 @@ class CompiledPass:
     @torch.no_grad()
     def gradient(self, chosen: torch.Tensor) -> None:
         """Take these rows forwards and back, and overwrite every gradient."""
-        first, second, inputs, codes = self._first, self._second, self._inputs, self._codes
-        rows, chance = chosen.numpy(), self._chance
-        hidden = chance.hidden(*codes.shape).numpy()
-        loops.take_rows(self._source, rows, hidden, self._embedding, inputs.numpy(), codes)
-        second.forwards(first.forwards(inputs, chance), chance)
+        first, second, inputs = self._first, self._second, self._inputs
+        codes, goals = self._codes, self._goals
+        hidden = self._chance.hidden(*codes.shape).numpy()
+        batch = (inputs.numpy(), codes, goals)
+        loops.take_rows(self._source, chosen.numpy(), hidden, self._embedding, batch)
+        second.forwards(first.forwards(inputs, self._chance), self._chance)
 
-        loops.turn(self._is_mape, self._goals, rows, self._last, second.slope, second.back.numpy())
+        loops.turn(self._is_mape, goals, self._last, second.slope, second.back.numpy())
         second.learn(first.hidden)
         torch.mm(second.back, second.weight, out=first.back)
         loops.through(first.back.numpy(), first.slope, first.bias_back)
