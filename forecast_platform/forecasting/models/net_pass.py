@@ -6,8 +6,9 @@ small, and its dropout as long as all matrix products (docs/speed.md). The step 
 torch, for a GPU, and in compiled loops between torch's matrix products, for the CPU.
 """
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -72,31 +73,39 @@ class Chance:
         Share of the codes that are shown as unknown.
     n_most : int
         Numbers of the largest mask.
-    device : torch.device
+    device : torch.device or None
+        Where masks are; None makes arrays of them, which are cheaper to cut.
     """
 
-    def __init__(self, dropout: float, hidden: float, n_most: int, device: torch.device) -> None:
+    def __init__(
+        self, dropout: float, hidden: float, n_most: int, device: torch.device | None
+    ) -> None:
         size = max(POOL, 2 * n_most)
-        self._kept = (torch.rand(size) >= dropout).to(torch.float32).div_(1.0 - dropout).to(device)
-        self._hidden = (torch.rand(size) < hidden).to(device)
+        kept = (torch.rand(size) >= dropout).to(torch.float32).div_(1.0 - dropout)
+        is_hidden = torch.rand(size) < hidden
+        self._kept: Any = kept.numpy() if device is None else kept.to(device)
+        self._hidden: Any = is_hidden.numpy() if device is None else is_hidden.to(device)
         self._places = size - n_most
 
     @classmethod
-    def of(cls, schedule: "Schedule", batch: int, source: Source) -> "Chance":
+    def of(
+        cls, schedule: "Schedule", batch: int, source: Source, device: torch.device | None
+    ) -> "Chance":
         """Return the chance of a net that takes ``batch`` rows per step."""
         n_most = batch * max(*schedule.hidden, len(source.unknown))
-        return cls(schedule.dropout, schedule.mask_share, n_most, source.matrix.device)
+        return cls(schedule.dropout, schedule.mask_share, n_most, device)
 
-    def _place(self) -> int:
-        return int(torch.randint(self._places, ()))
-
-    def kept(self, *shape: int) -> torch.Tensor:
+    def kept(self, *shape: int) -> Any:
         """Return factors of hidden units: 0, or what makes up for the zeros."""
-        return self._kept.narrow(0, self._place(), shape[0] * shape[1]).view(shape)
+        return self._stretch(self._kept, shape)
 
-    def hidden(self, *shape: int) -> torch.Tensor:
+    def hidden(self, *shape: int) -> Any:
         """Tell which codes are shown as unknown."""
-        return self._hidden.narrow(0, self._place(), shape[0] * shape[1]).view(shape)
+        return self._stretch(self._hidden, shape)
+
+    def _stretch(self, pool: Any, shape: tuple[int, ...]) -> Any:
+        place = int(torch.randint(self._places, ()))
+        return pool[place : place + math.prod(shape)].reshape(shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +149,7 @@ class Pass:
         self._objective: Objective = schedule.objective
         self._source = source
         device = source.matrix.device
-        self._chance = Chance.of(schedule, batch, source)
+        self._chance = Chance.of(schedule, batch, source, device)
         self._inputs = torch.empty((batch, net.first.in_features), device=device)
         self._within = torch.arange(schedule.embedding_size, device=device)
 
@@ -195,57 +204,64 @@ class CompiledPass:
 
     def __init__(self, net: "Net", schedule: "Schedule", batch: int, source: Source) -> None:
         self._first, self._second = _Hidden(net.first, batch), _Hidden(net.second, batch)
-        self._chance = Chance.of(schedule, batch, source)
+        self._chance = Chance.of(schedule, batch, source, None)
         self._is_mape = schedule.objective == "mape"
         arrays = (source.matrix, source.codes, source.goals, source.unknown)
         self._source = tuple(one.numpy() for one in arrays)
         self._inputs = torch.empty((batch, net.first.in_features))
         self._codes = np.empty((batch, len(source.unknown)), dtype=np.int32)
         self._goals = np.empty((batch, source.goals.shape[1]), dtype=np.float32)
-        n_numeric = source.matrix.shape[1]
-        self._of_levels = net.first.weight.detach()[:, n_numeric:]
+        self._batch = (self._inputs.numpy(), self._codes, self._goals)
+        self._of_levels = net.first.weight.detach()[:, source.matrix.shape[1] :]
         self._to_levels = torch.empty((batch, self._of_levels.shape[1]))
         self._embedding, self._embedding_back = _numpy(net.embedding.weight)
         output, skip, bias = (
             tuple(one.reshape(-1) for one in _numpy(weight))
             for weight in (net.output.weight, net.skip.weight, net.output.bias)
         )
-        arrays = (self._second.hidden.numpy(), *output, self._inputs.numpy(), *skip, *bias)
+        arrays = (self._second.arrays.hidden, *output, self._batch[0], *skip, *bias)
         self._last = (*arrays, self._second.bias_back)
 
     @torch.no_grad()
     def gradient(self, chosen: torch.Tensor) -> None:
         """Take these rows forwards and back, and overwrite every gradient."""
-        first, second, inputs = self._first, self._second, self._inputs
-        codes, goals = self._codes, self._goals
-        hidden = self._chance.hidden(*codes.shape).numpy()
-        batch = (inputs.numpy(), codes, goals)
-        loops.take_rows(self._source, chosen.numpy(), hidden, self._embedding, batch)
-        second.forwards(first.forwards(inputs, self._chance), self._chance)
+        first, second = self._first, self._second
+        hidden = self._chance.hidden(*self._codes.shape)
+        loops.take_rows(self._source, chosen.numpy(), hidden, self._embedding, self._batch)
+        first.forwards(self._inputs, self._chance)
+        second.forwards(first.hidden, self._chance)
 
-        loops.turn(self._is_mape, goals, self._last, second.slope, second.back.numpy())
+        loops.turn(self._is_mape, self._goals, self._last, second.slope, second.arrays.back)
         second.learn(first.hidden)
         torch.mm(second.back, second.weight, out=first.back)
-        loops.through(first.back.numpy(), first.slope, first.bias_back)
-        first.learn(inputs)
+        loops.through(first.arrays.back, first.slope, first.bias_back)
+        first.learn(self._inputs)
         torch.mm(first.back, self._of_levels, out=self._to_levels)
-        loops.add_to_levels(codes, self._to_levels.numpy(), self._embedding_back)
+        loops.add_to_levels(self._codes, self._to_levels.numpy(), self._embedding_back)
+
+
+class _Room(NamedTuple):
+    """What a step makes of a hidden layer: before and after its activation, and going back."""
+
+    before: Any
+    hidden: Any
+    back: Any
 
 
 class _Hidden:
-    """A hidden layer on the CPU, with room for what a step makes of it."""
+    """A hidden layer on the CPU, with room for a step, as tensors and as arrays on the same."""
 
     def __init__(self, layer: torch.nn.Linear, batch: int) -> None:
         self.weight, self._weight_back = layer.weight.detach(), _gradient(layer.weight)
         self._bias, self.bias_back = _numpy(layer.bias)
-        self.hidden, self._before, self.back = torch.empty((3, batch, layer.out_features))
-        self.slope = np.empty((batch, layer.out_features), dtype=np.float32)
+        room = torch.empty((4, batch, layer.out_features))
+        self._before, self.hidden, self.back, slope = room
+        self.arrays, self.slope = _Room(*room[:3].numpy()), slope.numpy()
 
-    def forwards(self, inputs: torch.Tensor, chance: Chance) -> torch.Tensor:
+    def forwards(self, inputs: torch.Tensor, chance: Chance) -> None:
         torch.mm(inputs, self.weight.T, out=self._before)
-        kept = chance.kept(*self.slope.shape).numpy()
-        loops.activate(self._before.numpy(), self._bias, kept, self.hidden.numpy(), self.slope)
-        return self.hidden
+        before, hidden, _ = self.arrays
+        loops.activate(before, self._bias, chance.kept(*before.shape), hidden, self.slope)
 
     def learn(self, inputs: torch.Tensor) -> None:
         torch.mm(self.back.T, inputs, out=self._weight_back)
