@@ -29,17 +29,6 @@ def insert(ranked, n, value):  # pragma: no cover
 
 
 @compiled
-def remove(ranked, n, value):  # pragma: no cover
-    """Take a value out of the first ``n``, which are in order; return their number."""
-    place = 0
-    while ranked[place] != value:
-        place += 1
-    for at in range(place, n - 1):
-        ranked[at] = ranked[at + 1]
-    return n - 1
-
-
-@compiled
 def means_known(values, out):  # pragma: no cover
     """Write the mean over weeks of what is not NaN, NaN where nothing is."""
     n = values.shape[1]
@@ -145,3 +134,26 @@ def scatter(weeks, series, values, out, last_row):  # pragma: no cover
     for row in range(len(weeks)):
         out[weeks[row], series[row]] = values[row]
         last_row[series[row]] = row
+
+
+@compiled
+def place_plans(rows, weeks, series, h, values, out, ahead):  # pragma: no cover
+    """Write what happened (h = 0) to its week and series; list the rows about weeks ahead.
+
+    ``values`` are price, feature and display of all rows; ``rows`` those that are read, ``weeks``
+    and ``series`` theirs, -1 for a series that is not known. ``out`` is (3, weeks, series): a
+    feature or display that is not told is none. Returns how many rows are about weeks ahead.
+    """
+    out[0], out[1], out[2] = np.nan, 0, 0
+    price, feature, display = values
+    n = 0
+    for place in range(len(rows)):
+        row, week, s = rows[place], weeks[place], series[place]
+        if s >= 0 and h[row] == 0:
+            out[0, week, s] = price[row]
+            out[1, week, s] = 0 if np.isnan(feature[row]) else feature[row]
+            out[2, week, s] = 0 if np.isnan(display[row]) else display[row]
+        elif s >= 0:
+            ahead[n] = place
+            n += 1
+    return n

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from forecast_platform.forecasting.features.compiled import compiled, insert, remove
+from forecast_platform.forecasting.features.compiled import compiled
+from forecast_platform.forecasting.features.compiled_prices import BLOCK, compare_prices
 
 
 class Plans(NamedTuple):
@@ -37,12 +38,17 @@ class Weeks(NamedTuple):
 
 
 class Series(NamedTuple):
-    """State per series: whole numbers, sums and means; see `response.Response`."""
+    """State per series: whole numbers, sums and means; see `response.Response`.
+
+    ``middle`` (2, series) are the lower and the upper median of recent prices, ``ranks`` (5,
+    series) how many of these are known, below and up to the lower, below and up to the upper one.
+    ``sums`` (3, series) are of demand, of demand without lifts, and of weights.
+    """
 
     store: Any
     product: Any
-    window: Any
-    in_window: Any
+    middle: Any
+    ranks: Any
     regular: Any
     first: Any
     last_promo: Any
@@ -105,91 +111,78 @@ def solve(gram, s, scale, prior, p, penalty):  # pragma: no cover
 
 
 @compiled
-def discount_of(price, regular):  # pragma: no cover
-    """Return the price cut as a fraction of the regular price, 0 where either is missing."""
-    ratio = price / regular if price > 0 and regular > 0 else 1.0
-    return np.float32(min(max(1.0 - ratio, -0.5), 0.9))
-
-
-@compiled
-def is_promo(discount, feature, display):  # pragma: no cover
-    """Tell whether a week counts as a promotion."""
-    return discount > np.float32(0.05) or feature > 0 or display > 0
-
-
-@compiled
-def _place_plan(t, plans, weeks):  # pragma: no cover
-    """Note what a week cost and how it was promoted."""
-    price, feature, display = weeks.price[t], weeks.feature[t], weeks.display[t]
-    for s in range(len(price)):
-        price[s], feature[s], display[s] = np.nan, 0, 0
-    for row in range(plans.starts[t], plans.starts[t + 1]):
-        if plans.h[row] == 0:
-            s = plans.series[row]
-            price[s] = plans.price[row]
-            feature[s] = 0 if np.isnan(plans.feature[row]) else plans.feature[row]
-            display[s] = 0 if np.isnan(plans.display[row]) else plans.display[row]
-
-
-@compiled
-def _compare_prices(t, weeks, series, constants):  # pragma: no cover
-    """Move the windows of prices by a week; note discounts from their medians, and promotions."""
-    price, discount, n_weeks = weeks.price[t], weeks.discount[t], constants.price_window
-    for s in range(len(price)):
-        old, new = weeks.price[max(t - n_weeks, 0), s], price[s]
-        old = old if t >= n_weeks else np.float32(np.nan)
-        if new != old and not (np.isnan(new) and np.isnan(old)):
-            ranked, n = series.window[s], series.in_window[s]
-            if not np.isnan(old):
-                n = remove(ranked, n, old)
-            if not np.isnan(new):
-                n = insert(ranked, n, new)
-            if n:
-                series.regular[s] = (ranked[(n - 1) // 2] + ranked[n // 2]) / np.float32(2)
-            series.in_window[s] = n
-        discount[s] = discount_of(new, series.regular[s])
-        if is_promo(discount[s], weeks.feature[t, s], weeks.display[t, s]):
-            series.last_promo[s] = t
-
-
-@compiled
 def _learn_series(t, event, weeks, series, products, constants):  # pragma: no cover
-    """Learn surprises, lifts, effects of events and levels of the series from a week."""
-    decay, penalty = constants.powers[1], constants.penalties[2]
-    most, of_week, gram = constants.largest_surprise, products.week, series.gram
-    for s in range(weeks.x.shape[1]):
-        x, p = np.float64(weeks.x[t, s]), series.product[s]
-        before = np.float64(weeks.level[t - 1, s]) if t else np.nan
-        surprise = x - before
-        is_known = not np.isnan(surprise)
-        if is_known:
-            surprise = min(max(surprise, -most), most)
-        i = np.float64(weeks.discount[t, s] / constants.unit_discount)
-        j, k = np.float64(weeks.feature[t, s]), np.float64(weeks.display[t, s])
-        lift = 0.0
-        if (i != 0 or j != 0 or k != 0) and not np.isnan(x):
-            scale = constants.powers[t - 1 - series.seen[s]]
-            one, two, three = solve(gram, s, scale, products.lift, p, penalty)
-            lift = i * one + j * two + k * three
-            if is_known:
-                _add_state(gram, s, scale * decay, i, j, k, surprise)
-                _add_state(products.gram, p, 1.0, i, j, k, surprise)
-                series.seen[s] = t
-                of_week[1, p] += i
-                of_week[2, p] += j
-                of_week[3, p] += k
-        weeks.surprise[t, s], weeks.adjusted[t, s] = surprise, x - lift
-        if is_known:
-            of_week[0, p] += surprise
-            of_week[4, p] += 1
-            here = event[series.store[s]]
-            if here >= 0:
-                products.event_sum[p, here] += surprise - lift
-                products.event_n[p, here] += 1
-        _learn_level(t, s, x, x - lift, series, constants.level_decay)
-        weeks.level[t, s] = (
-            series.sums[s, 1] / series.sums[s, 2] if series.sums[s, 2] > 0 else np.nan
+    """Learn surprises, lifts, effects of events and levels of the series from a week.
+
+    Series by the block, in loops without much of a branch: those with a promotion are found first.
+    """
+    x, surprise, lift, found = (
+        weeks.x[t],
+        np.empty(BLOCK),
+        np.empty(BLOCK),
+        np.empty(BLOCK, np.int64),
+    )
+    before, has_event = weeks.level[max(t - 1, 0)], (event >= 0).any()
+    if t == 0:
+        before[:] = np.nan
+    for left in range(0, len(x), BLOCK):
+        block = slice(left, min(len(x), left + BLOCK))
+        _note_surprises(
+            x[block], before[block], constants.largest_surprise, surprise, weeks.surprise[t, block]
         )
+        n = _find_promoted(t, left, weeks, found)
+        _learn_lifts(t, left, found[:n], surprise, weeks, series, products, constants, lift)
+        _add_surprises(surprise, series.product[block], products.week)
+        if has_event:
+            _add_effects(left, event, surprise, lift, series, products)
+        _learn_levels(t, left, lift, weeks, series.sums, constants.level_decay)
+
+
+@compiled
+def _note_surprises(x, before, most, exact, out):  # pragma: no cover
+    """Write the demand over the level before, within bounds; NaN where either is missing."""
+    for s in range(len(x)):
+        surprise = np.float64(x[s]) - np.float64(before[s])
+        surprise = -most if surprise < -most else surprise
+        surprise = most if surprise > most else surprise
+        exact[s], out[s] = surprise, surprise
+
+
+@compiled
+def _find_promoted(t, left, weeks, found):  # pragma: no cover
+    """Write the series of a block with a promotion and known demand; return how many."""
+    n, x, discount = 0, weeks.x[t, left:], weeks.discount[t, left:]
+    feature, display = weeks.feature[t, left:], weeks.display[t, left:]
+    for s in range(min(BLOCK, len(x))):
+        found[n] = s
+        is_promoted = (discount[s] != 0) | (feature[s] != 0) | (display[s] != 0)
+        n += is_promoted & (not np.isnan(x[s]))
+    return n
+
+
+@compiled
+def _learn_lifts(
+    t, left, found, surprise, weeks, series, products, constants, lift
+):  # pragma: no cover
+    """Write what promotions were expected to lift, then learn from what they did."""
+    discount, feature, display = weeks.discount[t], weeks.feature[t], weeks.display[t]
+    gram, of_product, of_week = series.gram, products.gram, products.week
+    powers, penalty, unit = constants.powers, constants.penalties[2], constants.unit_discount
+    product, seen, prior = series.product, series.seen, products.lift
+    lift[:] = 0
+    for at in found:
+        s = left + at
+        i, j, k = np.float64(discount[s] / unit), np.float64(feature[s]), np.float64(display[s])
+        p, scale = product[s], powers[t - 1 - seen[s]]
+        one, two, three = solve(gram, s, scale, prior, p, penalty)
+        lift[at] = i * one + j * two + k * three
+        if not np.isnan(surprise[at]):
+            _add_state(gram, s, scale * powers[1], i, j, k, surprise[at])
+            _add_state(of_product, p, 1.0, i, j, k, surprise[at])
+            seen[s] = t
+            of_week[1, p] += i
+            of_week[2, p] += j
+            of_week[3, p] += k
 
 
 @compiled
@@ -207,21 +200,64 @@ def _add_state(gram, s, scale, i, j, k, surprise):  # pragma: no cover
 
 
 @compiled
-def _learn_level(t, s, x, adjusted, series, decay):  # pragma: no cover
-    """Move the two weighted means of a series by a week, where it is known."""
-    if np.isnan(x):
-        return
-    sums = series.sums
-    sums[s, 0] = sums[s, 0] * decay + x
-    sums[s, 1] = sums[s, 1] * decay + adjusted
-    sums[s, 2] = sums[s, 2] * decay + 1
-    series.base[s] = sums[s, 0] / sums[s, 2]
-    series.n_known[s] += 1
-    series.total[s] += x
-    if series.first[s] < 0:
-        series.first[s] = t
-    if x > 0:
-        series.last_positive[s] = t
+def _add_surprises(surprise, product, of_week):  # pragma: no cover
+    """Add what is known of a block of series to the week of their products."""
+    for s in range(len(product)):
+        if not np.isnan(surprise[s]):
+            of_week[0, product[s]] += surprise[s]
+            of_week[4, product[s]] += 1
+
+
+@compiled
+def _add_effects(left, event, surprise, lift, series, products):  # pragma: no cover
+    """Add what is known of a block of series to the effects of their stores' events."""
+    total, n_rows = products.event_sum, products.event_n
+    store, product = series.store[left : left + BLOCK], series.product[left : left + BLOCK]
+    for s in range(len(store)):
+        here = event[store[s]]
+        if here >= 0 and not np.isnan(surprise[s]):
+            total[product[s], here] += surprise[s] - lift[s]
+            n_rows[product[s], here] += 1
+
+
+@compiled
+def _learn_levels(t, left, lift, weeks, sums, decay):  # pragma: no cover
+    """Move the weighted mean of each series' clean demand by a week, where it is known."""
+    x, level, adjusted = weeks.x[t, left:], weeks.level[t, left:], weeks.adjusted[t, left:]
+    clean, weight = sums[1, left:], sums[2, left:]
+    for s in range(min(BLOCK, len(x))):
+        value, is_known = np.float64(x[s]) - lift[s], not np.isnan(x[s])
+        total = clean[s] * decay + value if is_known else clean[s]
+        known = weight[s] * decay + 1 if is_known else weight[s]
+        adjusted[s], clean[s], weight[s] = value, total, known
+        level[s] = total / known if known > 0 else np.nan
+
+
+@compiled
+def _sum_up(first, stop, weeks, series, decay):  # pragma: no cover
+    """Count and sum up what the series did in some weeks that were learnt from."""
+    n, sums = weeks.x.shape[1], series.sums
+    for left in range(0, n, BLOCK):
+        block = slice(left, min(n, left + BLOCK))
+        for t in range(first, stop):
+            _count_week(t, weeks.x[t, block], block, series, decay)
+    for s in range(n):
+        series.base[s] = sums[0, s] / sums[2, s]
+
+
+@compiled
+def _count_week(t, x, block, series, decay):  # pragma: no cover
+    """Count a week of a block of series in."""
+    n_known, total, weighted = series.n_known[block], series.total[block], series.sums[0, block]
+    earliest, last_positive = series.first[block], series.last_positive[block]
+    for s in range(len(x)):
+        value = np.float64(x[s])
+        is_known = not np.isnan(value)
+        weighted[s] = weighted[s] * decay + value if is_known else weighted[s]
+        total[s] += value if is_known else 0
+        n_known[s] += is_known
+        earliest[s] = t if is_known & (earliest[s] < 0) else earliest[s]
+        last_positive[s] = t if value > 0 else last_positive[s]
 
 
 @compiled
@@ -259,14 +295,14 @@ def _begin_week(products, decay):  # pragma: no cover
 
 
 @compiled
-def learn(first, stop, events, plans, weeks, series, products, constants):  # pragma: no cover
+def learn(first, stop, events, weeks, series, products, constants):  # pragma: no cover
     """Learn from weeks ``first`` .. ``stop - 1``; ``events`` (weeks, stores) are codes, or -1."""
+    compare_prices(first, stop, weeks, series, constants.price_window)
     for t in range(first, stop):
-        _place_plan(t, plans, weeks)
-        _compare_prices(t, weeks, series, constants)
         _begin_week(products, constants.powers[1])
         _learn_series(t, events[t], weeks, series, products, constants)
         _learn_products(t, products, constants)
+    _sum_up(first, stop, weeks, series, constants.level_decay)
 
 
 @compiled

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 
 from forecast_platform.forecasting.features.compiled import compiled, mean_by, similar_weeks
-from forecast_platform.forecasting.features.compiled_learning import discount_of, is_promo
+from forecast_platform.forecasting.features.compiled_prices import discount_of, is_promo
 
 BLOCK = 128
 """Series whose past weeks are compared at once, so that their sums stay in the first cache."""

@@ -130,7 +130,8 @@ class Panel:
     """Demand and plans of all series of a region, from its first week to the last cutoff.
 
     Index ``t`` of a week is its number minus ``first_week``. ``x`` is ``log1p(y)``, NaN where
-    there is no row.
+    there is no row. ``sold_at`` (3, weeks, series) are price, feature and display of each week;
+    ``plans`` are those for the weeks after each cutoff, as known at it.
     """
 
     region: str
@@ -142,6 +143,7 @@ class Panel:
     product: Ints
     units: Floats
     x: Floats
+    sold_at: Floats
     plans: WeekRows
 
     @property
@@ -170,6 +172,7 @@ class Panel:
         units = np.full((last - first + 1, len(unique_ids)), np.nan, np.float32)
         row_of = np.zeros(len(unique_ids), np.int64)
         compiled.scatter(weeks - first, series, floats_of(demand[Y]), units, row_of)
+        sold_at = np.empty((3, *units.shape), np.float32)
         own = demand[[STORE_ID, PRODUCT_ID]].take(row_of)
         stores, products = levels_of(own[STORE_ID]), levels_of(own[PRODUCT_ID])
         return cls(
@@ -182,15 +185,16 @@ class Panel:
             product=codes_of(own[PRODUCT_ID], products),
             units=units,
             x=np.log1p(np.maximum(units, 0)),
-            plans=_plans(history.prices, unique_ids, first, cutoffs),
+            sold_at=sold_at,
+            plans=_plans(history.prices, unique_ids, first, cutoffs, sold_at),
         )
 
 
 def _plans(
-    prices: pd.DataFrame, unique_ids: pd.Index, first: int, cutoffs: Sequence[int]
+    prices: pd.DataFrame, unique_ids: pd.Index, first: int, cutoffs: Sequence[int], sold_at: Floats
 ) -> WeekRows:
-    """Keep what happened (h = 0), and the plans as known at the cutoffs."""
-    is_cutoff = np.zeros(max(cutoffs) - first + 1, bool)
+    """Write what happened to ``sold_at``, and return the plans as known at the cutoffs."""
+    is_cutoff = np.zeros(sold_at.shape[1], bool)
     is_cutoff[[week - first for week in cutoffs if week >= first]] = True
     stamps, per_day = _stamps(prices[WEEK])
     h, monday_of_first = prices[H].to_numpy(np.int64), (first * 7 + _FIRST_MONDAY) * per_day
@@ -200,9 +204,10 @@ def _plans(
     )
     rows, weeks, starts = rows[:n], weeks[:n], starts[:n_runs].tolist()
     series = codes_of_rows(prices[UNIQUE_ID], unique_ids, rows, starts)
-    columns = {name: floats_of(prices[name])[rows].astype(np.float32) for name in PLAN_COLUMNS}
-    columns |= {"series": series, "h": h[rows]}
-    known = series >= 0
-    if not known.all():
-        weeks, columns = weeks[known], {name: v[known] for name, v in columns.items()}
-    return WeekRows(weeks, columns)
+    values, ahead = tuple(floats_of(prices[name]) for name in PLAN_COLUMNS), np.empty_like(rows)
+    ahead = ahead[: compiled.place_plans(rows, weeks, series, h, values, sold_at, ahead)]
+    at = rows[ahead]
+    columns = {
+        name: one[at].astype(np.float32) for name, one in zip(PLAN_COLUMNS, values, strict=True)
+    }
+    return WeekRows(weeks[ahead], columns | {"series": series[ahead], "h": h[at]})

@@ -88,9 +88,12 @@ class Response:
 
     def __init__(self, panel: Panel, events: Ints, n_events: int) -> None:
         (n_weeks, n), n_products, self.panel = panel.x.shape, len(panel.products), panel
-        rows = [np.empty((n_weeks, n), np.float32) for _ in range(8)]
-        *of_weeks, self.log_price = rows
-        self.weeks = Weeks(panel.x, *of_weeks)
+        price, feature, display = panel.sold_at
+        discount, level, adjusted, surprise, self.log_price = (
+            np.empty((n_weeks, n), np.float32) for _ in range(5)
+        )
+        of_plans = {"price": price, "feature": feature, "display": display, "discount": discount}
+        self.weeks = Weeks(panel.x, **of_plans, level=level, adjusted=adjusted, surprise=surprise)
         self.series = _series_of(panel)
         self.products = Products(
             gram=np.zeros((n_products, 9)),
@@ -110,7 +113,7 @@ class Response:
         """Learn from all weeks up to ``t`` that are not known yet."""
         first, self._known = self._known, t + 1
         state = self.weeks, self.series, self.products, self._constants
-        compiled_learning.learn(first, t + 1, self._events, self.plans, *state)
+        compiled_learning.learn(first, t + 1, self._events, *state)
         compiled_learning.lifts_of(t, *state[1:], self.lift_own)
         of_year = max(first, t + 1 - KERNEL_WEEKS)
         compiled_learning.remember(of_year, t + 1, self.weeks, self._constants, self.recent)
@@ -134,8 +137,8 @@ def _series_of(panel: Panel) -> Series:
     return Series(
         store=panel.store,
         product=panel.product,
-        window=np.empty((n, PRICE_WINDOW + 1), np.float32),
-        in_window=np.zeros(n, np.int64),
+        middle=np.full((2, n), np.nan, np.float32),
+        ranks=np.zeros((5, n), np.int32),
         regular=np.full(n, np.nan),
         first=np.full(n, -1),
         last_promo=np.full(n, -10_000),
@@ -143,7 +146,7 @@ def _series_of(panel: Panel) -> Series:
         n_known=np.zeros(n),
         total=np.zeros(n),
         base=np.full(n, np.nan),
-        sums=np.zeros((n, 3)),
+        sums=np.zeros((3, n)),
         gram=np.zeros((n, 9)),
         seen=np.full(n, -1),
     )
