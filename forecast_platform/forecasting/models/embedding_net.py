@@ -184,7 +184,11 @@ class EmbeddingNetForecaster(Estimator):
         return output[0] + w["output.bias"]
 
     def _codes(self, X: pd.DataFrame) -> NDArray[np.int32]:
-        return np.ascontiguousarray(self.vocabulary_.codes(X) + self.vocabulary_.offsets)
+        offsets = self.vocabulary_.offsets
+        codes = np.empty((len(X), len(offsets)), dtype=np.int32)
+        for position, own in enumerate(self.vocabulary_.each(X)):
+            np.add(own, offsets[position], out=codes[:, position])
+        return codes
 
     def _thinned(
         self, X: pd.DataFrame, demand: NDArray[np.float64]

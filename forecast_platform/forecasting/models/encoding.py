@@ -75,15 +75,20 @@ class Vocabulary:
 
     def codes(self, X: pd.DataFrame) -> NDArray[np.int32]:
         """Encode ``X``; shape (n_rows, n_columns), 0 where the level is unknown or missing."""
+        codes = np.empty((len(X), len(self.levels)), dtype=np.int32, order="F")
+        for position, own in enumerate(self.each(X)):
+            codes[:, position] = own
+        return codes
+
+    def each(self, X: pd.DataFrame) -> Iterator[NDArray[np.int32]]:
+        """Encode one column of ``X`` after the other, as `codes` does; shape (n_rows,)."""
         require_columns(X, tuple(self.levels))
-        codes = np.zeros((len(X), len(self.levels)), dtype=np.int32, order="F")
-        for position, (column, levels) in enumerate(self.levels.items()):
+        for column, levels in self.levels.items():
             labels = as_labels(X[column])
             names = pd.Index([str(level) for level in labels.cat.categories], dtype=object)
             known = pd.Index(levels, dtype=object).get_indexer(names).astype(np.int32) + 1
             known = np.append(known, np.int32(UNKNOWN))  # code -1 of a missing value
-            codes[:, position] = known[labels.cat.codes.to_numpy()]
-        return codes
+            yield known.take(labels.cat.codes.to_numpy(), mode="wrap")
 
     def to_json(self) -> dict[str, list[str]]:
         """Return the levels as JSON values, in column order."""

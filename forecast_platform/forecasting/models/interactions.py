@@ -84,7 +84,7 @@ class Design:
     matrix : ndarray of shape (n_rows, width), float32
     cells : list of (int, int, tuple of int)
         Start, stop and group codes (0 unknown) of each run of rows.
-    effects : ndarray of shape (n_rows, n_effect_columns), int32
+    effects : ndarray of shape (n_rows, n_effect_columns), int
         Position among the effects, or -1.
     order : ndarray of shape (n_rows,), int
         Row of the caller that each row was.
@@ -93,7 +93,7 @@ class Design:
     layout: Layout
     matrix: NDArray[np.float32]
     cells: list[tuple[int, int, tuple[int, ...]]]
-    effects: NDArray[np.int32]
+    effects: NDArray[np.integer]
     order: NDArray[np.intp]
 
     @staticmethod
@@ -107,18 +107,27 @@ class Design:
         layout: Layout,
         matrix: NDArray[np.float32],
         groups: NDArray[np.int32],
-        effects: NDArray[np.int32],
-        order: NDArray[np.intp] | None = None,
+        effects: NDArray[np.integer],
     ) -> "Design":
-        """Sort the rows by group; ``matrix`` is sorted already where ``order`` is given."""
-        if order is None:
-            order = cls.order_of(groups)
-            matrix = matrix[order]
-        codes = groups[order]
-        changes = np.flatnonzero((codes[1:] != codes[:-1]).any(axis=1)) + 1
+        """Sort the rows by group."""
+        order = cls.order_of(groups)
+        effects = np.ascontiguousarray(effects[order])
+        return cls.sorted_by(layout, matrix[order], groups[order], effects, order)
+
+    @classmethod
+    def sorted_by(
+        cls,
+        layout: Layout,
+        matrix: NDArray[np.float32],
+        groups: NDArray[np.int32],
+        effects: NDArray[np.integer],
+        order: NDArray[np.intp],
+    ) -> "Design":
+        """Take rows that lie in ``order`` already, as `order_of` gave it."""
+        changes = np.flatnonzero((groups[1:] != groups[:-1]).any(axis=1)) + 1
         bounds = [0, *changes.tolist(), len(matrix)]
-        cells = [(start, stop, tuple(codes[start].tolist())) for start, stop in pairwise(bounds)]
-        return cls(layout, matrix, cells, np.ascontiguousarray(effects[order]), order)
+        cells = [(start, stop, tuple(groups[start].tolist())) for start, stop in pairwise(bounds)]
+        return cls(layout, matrix, cells, effects, order)
 
     def places(self, codes: tuple[int, ...]) -> list[int]:
         """Return the first coefficient of each dense block that a cell's rows enter."""
@@ -145,34 +154,40 @@ class Design:
         weights, gram = weights / total, np.zeros((layout.size, layout.size))
         moment, width, first = np.zeros(layout.size), layout.width, layout.size - layout.n_effects
         for start, stop, codes in self.cells:
-            dense, dense_moment = self._dense(start, stop, weights, target)
-            crossed = np.zeros((layout.n_effects, width))
-            rows = (start, stop)
-            solver.add_effect_products(self.matrix, weights, self.effects, rows, crossed)
+            dense, dense_moment, crossed = self._cell(start, stop, weights, target)
             places = self.places(codes)
             for a in places:
                 moment[a : a + width] += dense_moment
                 gram[first:, a : a + width] += crossed
-                gram[a : a + width, first:] += crossed.T
                 for b in places:
                     gram[a : a + width, b : b + width] += dense
-        solver.effect_gram(
-            self.effects, weights, weights * target, gram[first:, first:], moment[first:]
-        )
+        of_effects = gram[first:, first:]
+        solver.effect_gram(self.effects, weights, weights * target, of_effects, moment[first:])
+        of_effects += np.tril(of_effects, -1).T
+        gram[:first, first:] = gram[first:, :first].T
         return gram, moment
 
-    def _dense(
+    def _cell(
         self, start: int, stop: int, weights: NDArray[np.float64], target: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        width = self.layout.width
-        gram, moment = np.zeros((width, width)), np.zeros(width)
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return Gram and moment of the dense part of a cell, and its products with the effects."""
+        from forecast_platform.forecasting.models import solver
+
+        width, n_effects = self.layout.width, self.layout.n_effects
+        gram, moment, crossed = (
+            np.zeros(shape) for shape in ((width, width), width, (n_effects, width))
+        )
+        room = np.empty((ROWS_AT_ONCE, width), dtype=np.float32)
         for left in range(start, stop, ROWS_AT_ONCE):
             rows = slice(left, min(left + ROWS_AT_ONCE, stop))
             root = np.sqrt(weights[rows]).astype(np.float32)
-            weighted = self.matrix[rows] * root[:, None]
+            weighted = np.multiply(self.matrix[rows], root[:, None], out=room[: len(root)])
             gram += weighted.T @ weighted  # a symmetric product: half the work of another
             moment += weighted.T @ (root * target[rows].astype(np.float32))
-        return gram, moment
+            products = np.zeros((n_effects, width), dtype=np.float32)
+            solver.add_effect_products(weighted, root, self.effects[rows], products)
+            crossed += products
+        return gram, moment, crossed
 
     def predict(self, coef: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the linear prediction of every row, in the design's order."""
@@ -180,13 +195,14 @@ class Design:
         for start, stop, codes in self.cells:
             own = sum(coef[place : place + width] for place in self.places(codes))
             prediction[start:stop] = self.matrix[start:stop] @ np.asarray(own, dtype=np.float32)
-        return prediction + effect_sum(self.effects, self.layout.split(coef)[2])
+        return effect_sum(self.effects, self.layout.split(coef)[2], prediction)
 
 
-def effect_sum(effects: NDArray[np.int32], values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Add up each row's effects; position -1 adds nothing."""
-    values, total = np.append(values.astype(np.float64), 0.0), np.empty(len(effects))
-    for left in range(0, len(effects), ROWS_AT_ONCE):
-        rows = slice(left, left + ROWS_AT_ONCE)
-        total[rows] = values[effects[rows]].sum(axis=1)
+def effect_sum(
+    effects: NDArray[np.integer], values: NDArray[np.float64], total: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Add each row's effects to its ``total``, in place; position -1 adds nothing."""
+    from forecast_platform.forecasting.models import solver
+
+    solver.add_effects(effects, values, total)
     return total

@@ -154,7 +154,7 @@ class LassoForecaster(Estimator):
         """Forecast ``log1p`` of demand, between 0 and `LARGEST_LOG`."""
         require_fitted(self, "shared_")
         linear = X[self.base].to_numpy(np.float64, copy=True)
-        for effects, codes in zip(self._effects_of(), self.levels_.codes(X).T, strict=True):
+        for effects, codes in zip(self._effects_of(), self.levels_.each(X), strict=True):
             linear += effects[codes]
         groups = self.groups_.codes(X)
         for rows, numbers in self.standardiser_.blocks(X):
@@ -189,11 +189,18 @@ class LassoForecaster(Estimator):
             yield np.concatenate([[0.0], own.astype(np.float64)])
             start += size - 1
 
-    def _effect_positions(self, X: pd.DataFrame) -> NDArray[np.int32]:
-        """Place each row's levels among the effects; -1 where a level is unknown."""
-        codes = self.levels_.codes(X)
-        starts = self.levels_.offsets - np.arange(len(self.levels_.levels), dtype=np.int32)
-        return np.where(codes > 0, codes - 1 + starts, -1).astype(np.int32)
+    def _effect_positions(self, X: pd.DataFrame, order: NDArray[np.intp]) -> NDArray[np.integer]:
+        """Place the levels of the rows in ``order`` among the effects; -1 where one is unknown."""
+        sizes = self.levels_.sizes
+        narrow = sum(sizes) <= np.iinfo(np.int16).max
+        places = np.empty((len(X), len(sizes)), dtype=np.int16 if narrow else np.int32)
+        start = 0
+        for column, codes in enumerate(self.levels_.each(X)):
+            of_codes = np.arange(start - 1, start - 1 + sizes[column], dtype=places.dtype)
+            of_codes[0] = -1
+            places[:, column] = of_codes[codes[order]]
+            start += sizes[column] - 1
+        return places
 
     def to_state(self) -> State:
         """Return the fitted model as JSON values and arrays."""
@@ -241,11 +248,11 @@ class _Problem:
         self.n_reweights = model.n_reweights
         groups = model.groups_.codes(X)
         order = Design.order_of(groups)
+        effects = model._effect_positions(X, order)  # noqa: SLF001 (its own problem)
         matrix = model.standardiser_.matrix(X, intercept=True, order=order)
-        effects = model._effect_positions(X)  # noqa: SLF001 (its own problem)
         counts = tuple(size - 1 for size in model.groups_.sizes)
         layout = Layout(matrix.shape[1], counts, sum(model.levels_.sizes) - effects.shape[1])
-        self.design = Design.of(layout, matrix, groups, effects, order)
+        self.design = Design.sorted_by(layout, matrix, groups[order], effects, order)
         base = X[model.base].to_numpy(np.float64)[order]
         demand = demand[order]
         self.target = np.log1p(demand) - base

@@ -9,30 +9,44 @@ import numpy as np
 
 
 @numba.njit(cache=True)
-def add_effect_products(matrix, weights, effects, rows, out):  # pragma: no cover
-    """Add ``weights * matrix[row]`` to ``out[level]`` for each effect of a range of rows."""
-    for row in range(rows[0], rows[1]):
+def add_effect_products(matrix, weights, effects, out):  # pragma: no cover
+    """Add ``weights * matrix[row]`` to ``out[level]`` for each effect of the rows, in float32."""
+    for row in range(effects.shape[0]):
+        weight = np.float32(weights[row])
         for column in range(effects.shape[1]):
             level = effects[row, column]
             if level >= 0:
-                weight = weights[row]
                 for position in range(matrix.shape[1]):
                     out[level, position] += weight * matrix[row, position]
 
 
 @numba.njit(cache=True)
 def effect_gram(effects, weights, weighted_target, gram, moment):  # pragma: no cover
-    """Add the Gram of the effect dummies, and their products with the target."""
+    """Add the Gram of the effect dummies, and their products with the target.
+
+    Of the Gram only what lies in an effect's row before its own column, and itself: effects of a
+    later column of ``effects`` come later.
+    """
     for row in range(effects.shape[0]):
         for i in range(effects.shape[1]):
             a = effects[row, i]
             if a < 0:
                 continue
             moment[a] += weighted_target[row]
-            for j in range(effects.shape[1]):
+            for j in range(i + 1):
                 b = effects[row, j]
                 if b >= 0:
                     gram[a, b] += weights[row]
+
+
+@numba.njit(cache=True)
+def add_effects(effects, values, total):  # pragma: no cover
+    """Add the effects of each row to its total; position -1 adds nothing."""
+    for row in range(effects.shape[0]):
+        for column in range(effects.shape[1]):
+            level = effects[row, column]
+            if level >= 0:
+                total[row] += values[level]
 
 
 @numba.njit(cache=True)

@@ -80,4 +80,6 @@ def test_an_unpenalised_column_is_fitted_by_least_squares():
 def test_unknown_levels_have_no_effect():
     effects = np.array([[0, -1], [-1, -1]], dtype=np.int32)
 
-    assert effect_sum(effects, np.array([2.0, 5.0])).tolist() == [2.0, 0.0]
+    total = effect_sum(effects, np.array([2.0, 5.0]), np.ones(2))
+
+    assert total.tolist() == [3.0, 1.0]
