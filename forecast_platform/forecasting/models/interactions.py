@@ -140,9 +140,15 @@ class Design:
         return [0, *own]
 
     def gram(
-        self, weights: NDArray[np.float64], target: NDArray[np.float64]
+        self,
+        weights: NDArray[np.float64],
+        target: NDArray[np.float64],
+        room: NDArray[np.float64] | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the weighted Gram and moment, divided by the sum of the weights.
+
+        The Gram is written into ``room``, where it is given: with many coefficients, two of them
+        would weigh as much as the rows.
 
         Notes
         -----
@@ -151,8 +157,10 @@ class Design:
         from forecast_platform.forecasting.models import solver
 
         layout, total = self.layout, weights.sum()
-        weights, gram = weights / total, np.zeros((layout.size, layout.size))
-        moment, width, first = np.zeros(layout.size), layout.width, layout.size - layout.n_effects
+        gram = np.empty((layout.size, layout.size)) if room is None else room
+        gram[:] = 0.0
+        weights, moment = weights / total, np.zeros(layout.size)
+        width, first = layout.width, layout.size - layout.n_effects
         for start, stop, codes in self.cells:
             dense, dense_moment, crossed = self._cell(start, stop, weights, target)
             places = self.places(codes)

@@ -269,10 +269,10 @@ class _Problem:
         penalty, coef = layout.penalty(), np.zeros(layout.size)
         prediction = np.full(len(self.target), self._start(row_weights))
         middle = _middle(alphas)
-        gram, moment = np.empty((0, 0)), np.empty(0)
+        gram, moment = np.empty((layout.size, layout.size)), np.empty(0)
         for _ in range(1 + self.n_reweights):
             weights, working = reweight(self.objective, prediction, self.target, self.scale)
-            gram, moment = self.design.gram(weights * row_weights, working)
+            _, moment = self.design.gram(weights * row_weights, working, gram)
             solver.descend(gram, moment, middle * penalty, coef, LIMITS)
             prediction = self.design.predict(coef)
         if len(alphas) == 1:
