@@ -87,25 +87,17 @@ class Descent:
         self._weight_decay, self._largest_norm = weight_decay, largest_norm
         weights = torch.cat([one.detach().flatten() for one in parameters])
         vectors = (weights, *(torch.zeros_like(weights) for _ in range(3)))
-        self._gradient = vectors[1]
         self._step, self._mean_bias, self._square_bias = 0, 1.0, 1.0
         start = 0
         for one in parameters:
             stop = start + one.numel()
             one.data = weights[start:stop].view_as(one)
-            one.grad = self._gradient[start:stop].view_as(one)
+            one.grad = vectors[1][start:stop].view_as(one)
             start = stop
         is_compiled = weights.device.type == "cpu"
         self._move: Any = move_compiled if is_compiled else move_by_torch
         self._vectors = tuple(one.numpy() for one in vectors) if is_compiled else vectors
 
-    def step(self, loss: torch.Tensor) -> None:
-        """Move the weights against the gradient of ``loss``."""
-        self._gradient.zero_()
-        loss.backward()
-        self.move()
-
-    @torch.no_grad()
     def move(self) -> None:
         """Move the weights against the gradients that they hold."""
         rate, momentum = one_cycle(self._step, self._n_steps, self._peak)

@@ -120,7 +120,7 @@ class _Layer:
     @classmethod
     def of(cls, layer: torch.nn.Linear) -> "_Layer":
         weight, bias = layer.weight, layer.bias
-        return cls(weight.detach(), bias.detach(), _gradient(weight), _gradient(bias))
+        return cls(weight.detach(), bias.detach(), gradient_of(weight), gradient_of(bias))
 
     def learn(self, back: torch.Tensor, inputs: torch.Tensor) -> None:
         torch.mm(back.T, inputs, out=self.weight_gradient)
@@ -203,7 +203,7 @@ class CompiledPass:
     """
 
     def __init__(self, net: "Net", schedule: "Schedule", batch: int, source: Source) -> None:
-        self._first, self._second = _Hidden(net.first, batch), _Hidden(net.second, batch)
+        self._first, self._second = HiddenLayer(net.first, batch), HiddenLayer(net.second, batch)
         self._chance = Chance.of(schedule, batch, source, None)
         self._is_mape = schedule.objective == "mape"
         arrays = (source.matrix, source.codes, source.goals, source.unknown)
@@ -214,9 +214,9 @@ class CompiledPass:
         self._batch = (self._inputs.numpy(), self._codes, self._goals)
         self._of_levels = net.first.weight.detach()[:, source.matrix.shape[1] :]
         self._to_levels = torch.empty((batch, self._of_levels.shape[1]))
-        self._embedding, self._embedding_back = _numpy(net.embedding.weight)
+        self._embedding, self._embedding_back = arrays_of(net.embedding.weight)
         output, skip, bias = (
-            tuple(one.reshape(-1) for one in _numpy(weight))
+            tuple(one.reshape(-1) for one in arrays_of(weight))
             for weight in (net.output.weight, net.skip.weight, net.output.bias)
         )
         arrays = (self._second.arrays.hidden, *output, self._batch[0], *skip, *bias)
@@ -228,13 +228,13 @@ class CompiledPass:
         first, second = self._first, self._second
         hidden = self._chance.hidden(*self._codes.shape)
         loops.take_rows(self._source, chosen.numpy(), hidden, self._embedding, self._batch)
-        first.forwards(self._inputs, self._chance)
-        second.forwards(first.hidden, self._chance)
+        for layer, inputs in ((first, self._inputs), (second, first.hidden)):
+            layer.forwards(inputs, self._chance.kept(*layer.slope.shape))
 
         loops.turn(self._is_mape, self._goals, self._last, second.slope, second.arrays.back)
         second.learn(first.hidden)
         torch.mm(second.back, second.weight, out=first.back)
-        loops.through(first.arrays.back, first.slope, first.bias_back)
+        first.through()
         first.learn(self._inputs)
         torch.mm(first.back, self._of_levels, out=self._to_levels)
         loops.add_to_levels(self._codes, self._to_levels.numpy(), self._embedding_back)
@@ -248,31 +248,37 @@ class _Room(NamedTuple):
     back: Any
 
 
-class _Hidden:
+class HiddenLayer:
     """A hidden layer on the CPU, with room for a step, as tensors and as arrays on the same."""
 
     def __init__(self, layer: torch.nn.Linear, batch: int) -> None:
-        self.weight, self._weight_back = layer.weight.detach(), _gradient(layer.weight)
-        self._bias, self.bias_back = _numpy(layer.bias)
+        self.weight, self._weight_back = layer.weight.detach(), gradient_of(layer.weight)
+        self._bias, self.bias_back = arrays_of(layer.bias)
         room = torch.empty((4, batch, layer.out_features))
         self._before, self.hidden, self.back, slope = room
         self.arrays, self.slope = _Room(*room[:3].numpy()), slope.numpy()
 
-    def forwards(self, inputs: torch.Tensor, chance: Chance) -> None:
+    def forwards(self, inputs: torch.Tensor, kept: NDArray[np.float32]) -> None:
+        """Fill ``hidden``, and ``slope``: its derivative by what was before the activation."""
         torch.mm(inputs, self.weight.T, out=self._before)
-        before, hidden, _ = self.arrays
-        loops.activate(before, self._bias, chance.kept(*before.shape), hidden, self.slope)
+        loops.activate(self.arrays.before, self._bias, kept, self.arrays.hidden, self.slope)
+
+    def through(self) -> None:
+        """Turn ``back``, the derivative by ``hidden``, into that by what was before."""
+        loops.through(self.arrays.back, self.slope, self.bias_back)
 
     def learn(self, inputs: torch.Tensor) -> None:
+        """Overwrite the gradient of the weights."""
         torch.mm(self.back.T, inputs, out=self._weight_back)
 
 
-def _numpy(weight: torch.Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def arrays_of(weight: torch.Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return a weight and its gradient as arrays on the same memory."""
-    return weight.detach().numpy(), _gradient(weight).numpy()
+    return weight.detach().numpy(), gradient_of(weight).numpy()
 
 
-def _gradient(weight: torch.Tensor) -> torch.Tensor:
+def gradient_of(weight: torch.Tensor) -> torch.Tensor:
+    """Return the gradient that a weight has since `Descent` took it over."""
     assert weight.grad is not None  # noqa: S101 (Descent has set it)
     return weight.grad
 

@@ -10,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from forecast_platform.forecasting.models import compiled_quantiles as loops
 from forecast_platform.forecasting.models.descent import Descent
+from forecast_platform.forecasting.models.net_pass import HiddenLayer, arrays_of, gradient_of
 from forecast_platform.forecasting.models.net_training import torch_threads
 
 LARGEST_BEND = 3.0
@@ -64,10 +66,16 @@ class Heads(nn.Module):
             nn.init.zeros_(layer.weight)
         nn.init.zeros_(self.output.bias)
 
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Return how each row's middle is moved and its gaps are bent."""
+    def forward(self, inputs: torch.Tensor, start: Start) -> torch.Tensor:
+        """Return rising quantiles of the residual, as `QuantileHeads` does in numpy."""
         hidden = self.dropout(nn.functional.silu(self.first(inputs)))
-        return self.output(hidden) + self.skip(inputs)
+        output = self.output(hidden) + self.skip(inputs)
+        gaps = torch.from_numpy(start.gaps.astype(np.float32))
+        bent = gaps * torch.exp(output[:, 1:].clamp(-LARGEST_BEND, LARGEST_BEND))
+        below = bent[:, : start.position].flip(1).cumsum(1).flip(1)
+        above = bent[:, start.position :].cumsum(1)
+        middle = start.middle + output[:, :1]
+        return torch.cat([middle - below, middle, middle + above], dim=1)
 
 
 def train(
@@ -86,31 +94,64 @@ def _descend(heads: Heads, rows: Rows, start: Start, schedule: Schedule) -> None
     n_rows = len(rows.inputs)
     batch = min(max(SMALLEST_BATCH, min(schedule.batch_size, n_rows // LEAST_STEPS)), n_rows)
     steps = max(1, n_rows // batch)
-    tensors = [torch.from_numpy(one) for one in (rows.inputs, rows.residual, rows.weights)]
-    levels = torch.tensor(start.levels, dtype=torch.float32)
-    gaps = torch.from_numpy(start.gaps.astype(np.float32))
     descent = Descent(
         heads.parameters(),
         n_steps=steps * schedule.epochs,
         peak=schedule.learning_rate,
         weight_decay=schedule.weight_decay,
     )
-    heads.train()
+    backwards = Pass(heads, rows, start, schedule.dropout, batch)
     for _ in range(schedule.epochs):
-        order = torch.randperm(n_rows)
-        for step in range(steps):
-            chosen = order[step * batch : (step + 1) * batch]
-            inputs, residual, weights = (values[chosen] for values in tensors)
-            quantiles = _around(heads(inputs), start, gaps)
-            error = residual[:, None] - quantiles
-            pinball = torch.maximum(levels * error, (levels - 1.0) * error).sum(dim=1)
-            descent.step((pinball * weights).mean())
+        for chosen in torch.randperm(n_rows)[: steps * batch].split(batch):
+            backwards.gradient(chosen)
+            descent.move()
 
 
-def _around(output: torch.Tensor, start: Start, gaps: torch.Tensor) -> torch.Tensor:
-    """Turn outputs into rising quantiles of the residual, as `QuantileHeads` does in numpy."""
-    bent = gaps * torch.exp(output[:, 1:].clamp(-LARGEST_BEND, LARGEST_BEND))
-    below = bent[:, : start.position].flip(1).cumsum(1).flip(1)
-    above = bent[:, start.position :].cumsum(1)
-    middle = start.middle + output[:, :1]
-    return torch.cat([middle - below, middle, middle + above], dim=1)
+class Pass:
+    """Writes the gradient of the mean loss of some rows into the weights' ``grad``.
+
+    Written out as in `net_pass`; a test holds it to torch's own of `Heads`.
+
+    Parameters
+    ----------
+    heads : Heads
+        Their weights have gradients of their own, as `Descent` gives them.
+    rows : Rows
+    start : Start
+    dropout : float
+    batch : int
+        Rows per step.
+    """
+
+    def __init__(self, heads: Heads, rows: Rows, start: Start, dropout: float, batch: int) -> None:
+        goals = np.stack([rows.residual, rows.weights], axis=1)
+        self._all = torch.from_numpy(rows.inputs), torch.from_numpy(goals)
+        self._inputs, self._goals = (torch.empty((batch, one.shape[1])) for one in self._all)
+        self._kept_share, self._first = 1.0 - dropout, HiddenLayer(heads.first, batch)
+        self._output, self._skip = heads.output.weight.detach(), heads.skip.weight.detach()
+        self._gradients = gradient_of(heads.output.weight), gradient_of(heads.skip.weight)
+        self._bias, self._bias_back = arrays_of(heads.output.bias)
+        self._outputs, self._back = torch.empty((2, batch, len(start.levels)))
+        levels, gaps = (np.array(one, dtype=np.float32) for one in (start.levels, start.gaps))
+        self._start = (levels, start.position, np.float32(start.middle), gaps)
+
+    @torch.no_grad()
+    def gradient(self, chosen: torch.Tensor) -> None:
+        """Take these rows forwards and back, and overwrite every gradient."""
+        first, inputs, goals, outputs = self._first, self._inputs, self._goals, self._outputs
+        for source, room in zip(self._all, (inputs, goals), strict=True):
+            torch.index_select(source, 0, chosen, out=room)
+        kept = torch.empty(first.slope.shape).bernoulli_(self._kept_share).div_(self._kept_share)
+        first.forwards(inputs, kept.numpy())
+        torch.mm(inputs, self._skip.T, out=outputs)
+        outputs.addmm_(first.hidden, self._output.T)
+
+        back = self._back
+        loops.turn(
+            outputs.numpy(), self._bias, self._bias_back, goals.numpy(), self._start, back.numpy()
+        )
+        for seen, gradient in zip((first.hidden, inputs), self._gradients, strict=True):
+            torch.mm(back.T, seen, out=gradient)
+        torch.mm(back, self._output, out=first.back)
+        first.through()
+        first.learn(inputs)
