@@ -42,11 +42,18 @@ if [ "$what" = platform ]; then
     say "3/3 Installing the platform and its tools into $folder: 2 to 6 minutes, once."
     "$folder/bin/python" -m pip install --editable . --group dev | { grep --line-buffered -v \
         -e '^Requirement already' -e '^Using cached' || true; }
-    say "Compiling the loops of the features, so that no first run waits for it: half a minute."
+    say "Compiling the loops of features and models, so that no first run waits for it: half a minute."
     "$folder/bin/python" -c '
+import pandas as pd
 from benchmarks.speed.panels import a_region, weeks_from
 from forecast_platform.forecasting.features.assemble import build_features
+from forecast_platform.forecasting.models.families import trial_rows
+from forecast_platform.forecasting.training import TrainingConfig
 build_features(a_region(4, 4, 60), list(weeks_from(60)[-2:]), 4)
+rows, config = trial_rows(), TrainingConfig(device="cpu")
+members = {name: one.fit(rows, rows["y"]) for name, one in config.members().items()}
+forecasts = {name: one.predict(rows) for name, one in members.items()}
+config.heads().fit(rows, rows["y"], pd.DataFrame(forecasts, index=rows.index))
 ' || say "That failed; the first run compiles them."
 else
     say "3/3 Installing $what into $folder, apart because it shares no dependency: once."

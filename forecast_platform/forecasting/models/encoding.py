@@ -194,11 +194,12 @@ class Standardiser:
     def _raw(self, X: pd.DataFrame) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """Copy `ROWS_AT_ONCE` of all columns; the memory is used again."""
         require_columns(X, self.columns)
-        columns = [X[name].to_numpy(dtype=np.float32) for name in self.columns]
-        room, n_rows = np.empty((len(columns), ROWS_AT_ONCE), dtype=np.float32), len(X)
+        columns, n_rows = [X[name].to_numpy(dtype=np.float32) for name in self.columns], len(X)
+        block = np.empty((len(columns), 0), dtype=np.float32)
         for start in range(0, n_rows, ROWS_AT_ONCE):
             rows = slice(start, min(start + ROWS_AT_ONCE, n_rows))
-            block = room[:, : rows.stop - start]
+            if block.shape[1] != rows.stop - start:  # the first, and a shorter last one
+                block = np.empty((len(columns), rows.stop - start), dtype=np.float32)
             for one, column in zip(block, columns, strict=True):
                 one[:] = column[rows]
             yield rows, block
