@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from forecast_platform.forecasting.features import compiled_columns
+from forecast_platform.forecasting.features import compiled, compiled_columns
 from forecast_platform.forecasting.features.calendar import (
     SEASON,
     Calendar,
@@ -138,8 +138,7 @@ class _Builder:
 
     def _alive(self) -> dict[int, tuple[Snapshot, list[Ints]]]:
         """Return, by cutoff, the master data and the series to forecast h = 1 .. horizon ahead."""
-        known = ~np.isnan(self.panel.x)
-        since = self.panel.first_week + np.where(known.any(axis=0), known.argmax(axis=0), NEVER)
+        since = self.panel.first_week + compiled.first_known(self.panel.x, NEVER)
         alive = {}
         for week in self.cutoffs:
             if week >= self.panel.first_week:

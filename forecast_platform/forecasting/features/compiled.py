@@ -129,11 +129,51 @@ def known_rows(stamps, h, start, length, is_cutoff, rows, weeks, starts):  # pra
 
 
 @compiled
-def scatter(weeks, series, values, out, last_row):  # pragma: no cover
-    """Write each row's value to its week and series; note the last row of each series."""
+def starts_of(weeks, starts):  # pragma: no cover
+    """Write the rows at which another week begins; return how many."""
+    n = 0
     for row in range(len(weeks)):
-        out[weeks[row], series[row]] = values[row]
+        starts[n] = row
+        n += row == 0 or weeks[row] != weeks[row - 1]
+    return n
+
+
+@compiled
+def scatter(weeks, first, series, values, out, last_row):  # pragma: no cover
+    """Write each row's value to its week, from ``first`` on, and series; note its last row."""
+    for row in range(len(weeks)):
+        out[weeks[row] - first, series[row]] = values[row]
         last_row[series[row]] = row
+
+
+@compiled
+def look_up(values, table, out):  # pragma: no cover
+    """Write what ``table`` says of whole numbers from 0 on, and of what is negative as of 0.
+
+    NaN stays NaN. Stops at anything else and returns whether it was all.
+    """
+    largest = len(table) - 1
+    for row in range(values.shape[0]):
+        for s in range(values.shape[1]):
+            value = values[row, s]
+            if np.isnan(value):
+                out[row, s] = value
+                continue
+            place = np.int64(min(max(value, 0), largest))
+            if value > 0 and value != place:
+                return False
+            out[row, s] = table[place]
+    return True
+
+
+@compiled
+def first_known(x, never):  # pragma: no cover
+    """Return the first week in which each series is not NaN, ``never`` where it always is."""
+    first = np.full(x.shape[1], never)
+    for week in range(x.shape[0] - 1, -1, -1):
+        for s in range(x.shape[1]):
+            first[s] = first[s] if np.isnan(x[week, s]) else week
+    return first
 
 
 @compiled

@@ -37,6 +37,9 @@ Bools = NDArray[np.bool_]
 
 PLAN_COLUMNS = ("price", "feature", "display")
 
+LARGEST_LOOKED_UP = 2**14
+"""Units of a week whose logarithm is looked up [units]."""
+
 _PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 
 _FIRST_MONDAY = 4
@@ -167,11 +170,12 @@ class Panel:
         if demand.empty:
             raise ValueError(f"no demand up to {monday(last):%Y-%m-%d}")
         first = int(weeks.min())
-        starts = np.flatnonzero(np.diff(weeks, prepend=first - 1)).tolist()
+        starts = np.empty(len(weeks) + 1, np.int64)
+        starts = starts[: compiled.starts_of(weeks, starts)].tolist()
         unique_ids, series = levels_and_codes(demand[UNIQUE_ID], starts)
         units = np.full((last - first + 1, len(unique_ids)), np.nan, np.float32)
         row_of = np.zeros(len(unique_ids), np.int64)
-        compiled.scatter(weeks - first, series, floats_of(demand[Y]), units, row_of)
+        compiled.scatter(weeks, first, series, floats_of(demand[Y]), units, row_of)
         sold_at = np.empty((3, *units.shape), np.float32)
         own = demand[[STORE_ID, PRODUCT_ID]].take(row_of)
         stores, products = levels_of(own[STORE_ID]), levels_of(own[PRODUCT_ID])
@@ -184,10 +188,23 @@ class Panel:
             store=codes_of(own[STORE_ID], stores),
             product=codes_of(own[PRODUCT_ID], products),
             units=units,
-            x=np.log1p(np.maximum(units, 0)),
+            x=_logs_of(units),
             sold_at=sold_at,
             plans=_plans(history.prices, unique_ids, first, cutoffs, sold_at),
         )
+
+
+def _logs_of(units: Floats) -> Floats:
+    """Return ``log1p``, 0 of what is negative; looked up, where all units are whole."""
+    logs = np.empty_like(units)
+    if compiled.look_up(units, _logs_of_whole(), logs):
+        return logs
+    return np.log1p(np.maximum(units, 0))
+
+
+@lru_cache(maxsize=1)
+def _logs_of_whole() -> Floats:
+    return np.log1p(np.arange(LARGEST_LOOKED_UP + 1, dtype=np.float32))
 
 
 def _plans(
