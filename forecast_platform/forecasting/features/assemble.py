@@ -21,6 +21,7 @@ from forecast_platform.forecasting.features.calendar import (
 )
 from forecast_platform.forecasting.features.chain import write_chain
 from forecast_platform.forecasting.features.columns import N_COLUMNS, stretch
+from forecast_platform.forecasting.features.compiled_plans import Shelves
 from forecast_platform.forecasting.features.demand import (
     LEVELS,
     PROMOTION_HISTORY,
@@ -31,7 +32,14 @@ from forecast_platform.forecasting.features.demand import (
     write_year_ago,
 )
 from forecast_platform.forecasting.features.history import History
-from forecast_platform.forecasting.features.panel import Floats, Ints, Panel, monday, week_numbers
+from forecast_platform.forecasting.features.panel import (
+    Bools,
+    Floats,
+    Ints,
+    Panel,
+    monday,
+    week_numbers,
+)
 from forecast_platform.forecasting.features.prices import (
     shelves_of,
     write_like_prices,
@@ -71,7 +79,7 @@ _SHARED = np.zeros(N_COLUMNS, bool)
 for _rows in (LEVELS, SHAPE, STRENGTH, PROMOTION_HISTORY, MASTER):
     _SHARED[_rows] = True
 
-_CODES = ("series", "velocity", "format", "category", "brand")
+_CODES = ("velocity", "format", "category", "brand")
 _EVENTS = ("event", "event_next", "event_previous")
 
 
@@ -125,47 +133,76 @@ class _Builder:
         """Pass over all weeks and return the table."""
         first, alive = self.panel.first_week, self._alive()
         runs = _Runs.of(alive)
-        codes = np.empty((len(_CODES) + len(_EVENTS), runs.n_rows), np.int32)
+        codes = np.empty((1 + len(_CODES) + len(_EVENTS), runs.n_rows), np.int32)
         numbers = np.empty((N_COLUMNS, runs.n_rows), np.float32)
-        stop = 0
+        start = 0
         for week, (master, ahead) in alive.items():
             self.learnt.absorb(week - first)
-            cutoff = _Cutoff(self, week - first, master)
-            for h, series in enumerate(ahead, 1):
-                start, stop = stop, stop + len(series)
-                cutoff.write(h, series, codes[:, start:stop], numbers[:, start:stop])
+            self._write(week - first, master, ahead)
+            of_series = self._codes(week - first, master)
+            store, events = self.panel.store, self.calendar.ahead(week - first)[0]
+            compiled_columns.take(self.columns, _SHARED, ahead, start, numbers)
+            compiled_columns.take_codes(of_series, events, store, ahead, start, codes)
+            start += int(ahead.sum())
         return self._table(runs, codes, numbers)
 
-    def _alive(self) -> dict[int, tuple[Snapshot, list[Ints]]]:
-        """Return, by cutoff, the master data and the series to forecast h = 1 .. horizon ahead."""
+    def _alive(self) -> dict[int, tuple[Snapshot, Bools]]:
+        """Return, by cutoff, the master data, and the series alive h = 1 .. horizon ahead."""
         since = self.panel.first_week + compiled.first_known(self.panel.x, NEVER)
         alive = {}
         for week in self.cutoffs:
             if week >= self.panel.first_week:
-                master, seen = self.masters.as_of(week), since <= week
-                ahead = range(week + 1, week + self.horizon + 1)
-                rows = [master.alive(self.panel, ds) & seen for ds in ahead]
-                alive[week] = master, [np.flatnonzero(row).astype(np.int32) for row in rows]
+                master = self.masters.as_of(week)
+                ahead = master.alive(self.panel, week + 1, self.horizon)
+                alive[week] = master, ahead & (since <= week)
         if not alive:
             raise ValueError("every cutoff is before the first week of demand")
         return alive
 
-    def velocity(self, t: int, master: Snapshot) -> Ints:
-        """Return 1 for each series of a fast product (see `velocity`), else 0."""
+    def _write(self, t: int, master: Snapshot, alive: Bools) -> None:
+        """Write the columns of a cutoff; those that all weeks ahead share, to the first of them."""
+        panel, learnt, columns = self.panel, self.learnt, self.columns
+        shared, is_large = columns[0], master.format == FORMATS.index("large")
+        write_levels(t, panel, learnt, shared)
+        write_strength(t, panel, learnt, is_large, shared)
+        _write_master(master, panel, is_large, shared[MASTER])
+        clean = learnt.weeks.level[t] - learnt.series.base
+        plan = write_plans(t, panel, learnt, clean, columns)
+        write_like_prices(t, plan, panel, learnt, columns)
+        write_year_ago(t, panel, learnt, columns)
+        write_chain(plan, learnt, alive, columns)
+        write_rivals(plan, self._shelves(master), alive, columns)
+        write_weather(self.weather.at(t, self.horizon), master.zip[panel.store], columns)
+        write_events(self.calendar.ahead(t), learnt, columns)
+        for h in range(1, self.horizon + 1):
+            columns[h - 1, SEASON], columns[h - 1, WEEKS_AHEAD] = (
+                season_of(panel.first_week + t + h),
+                h,
+            )
+
+    def _shelves(self, master: Snapshot) -> Shelves:
+        n_categories = len(self.masters.categories) + 1
+        category = master.category[self.panel.product] + 1
+        return shelves_of(self.panel.store * n_categories + category)
+
+    def _codes(self, t: int, master: Snapshot) -> Ints:
+        """Return the codes of `_CODES` of each series at a cutoff."""
         panel, n = self.panel, len(self.panel.products)
-        units = panel.units[max(0, t - VELOCITY_WEEKS + 1) : t + 1].astype(np.float64)
-        total, rows = np.nansum(units, axis=0), (~np.isnan(units)).sum(axis=0)
-        result = np.zeros(panel.n_series, np.int64)
-        for code in range(len(FORMATS)):
-            here = master.format[panel.store] == code
-            n_rows = np.bincount(panel.product[here], rows[here], n)
-            volume = np.bincount(panel.product[here], total[here], n) / np.maximum(n_rows, 1)
-            result[here] = is_fast(volume, n_rows > 0)[panel.product[here]]
-        return result
+        of_format, units = (
+            master.format[panel.store],
+            panel.units[max(0, t - VELOCITY_WEEKS + 1) : t + 1],
+        )
+        sold = compiled_columns.volumes(units, of_format, panel.product, n, len(FORMATS))
+        fast = np.array(
+            [is_fast(total / np.maximum(rows, 1), rows > 0) for total, rows in sold.swapaxes(0, 1)]
+        )
+        velocity = fast[of_format, panel.product] & (of_format >= 0)
+        category, brand = master.category[panel.product], master.brand[panel.product]
+        return np.stack([velocity, of_format, category, brand])
 
     def _table(self, runs: "_Runs", codes: Ints, numbers: Floats) -> pd.DataFrame:
         """Name the codes and put the columns together."""
-        of = dict(zip(_CODES + _EVENTS, codes, strict=True))
+        of = dict(zip(("series", *_CODES, *_EVENTS), codes, strict=True))
         panel, series, stops = self.panel, of["series"], runs.stops
 
         def texts(names: Sequence[str] | pd.Index, codes: Ints) -> pd.Series:
@@ -203,12 +240,12 @@ class _Runs:
     stops: list[int]
 
     @classmethod
-    def of(cls, alive: Mapping[int, tuple[Snapshot, Sequence[Ints]]]) -> "_Runs":
+    def of(cls, alive: Mapping[int, tuple[Snapshot, Bools]]) -> "_Runs":
         """Line up the series to forecast from each cutoff."""
         runs = [
-            (week, h, len(series))
+            (week, h, n)
             for week, (_, ahead) in alive.items()
-            for h, series in enumerate(ahead, 1)
+            for h, n in enumerate(ahead.sum(axis=1).tolist(), 1)
         ]
         week, h, n_rows = np.array(runs, np.int64).T
         return cls(week, h, np.cumsum(n_rows).tolist())
@@ -221,54 +258,6 @@ class _Runs:
     def spread(self, values: np.ndarray) -> np.ndarray:
         """Repeat a value per run for each of its rows."""
         return np.repeat(values, np.diff(self.stops, prepend=0))
-
-
-class _Cutoff:
-    """What is known at one cutoff: columns that all weeks ahead share, and those that differ."""
-
-    def __init__(self, builder: _Builder, t: int, master: Snapshot) -> None:
-        panel, learnt, columns = builder.panel, builder.learnt, builder.columns
-        self._t, self._panel, self._learnt, self._columns = t, panel, learnt, columns
-        self._week = panel.first_week + t
-        is_large = master.format == FORMATS.index("large")
-        shared = columns[0]
-        write_levels(t, panel, learnt, shared)
-        write_strength(t, panel, learnt, is_large[panel.store].astype(np.int64), shared)
-        _write_master(master, panel, is_large, shared[MASTER])
-        clean = learnt.weeks.level[t] - learnt.series.base
-        self._plan = write_plans(t, panel, learnt, clean, columns)
-        write_like_prices(t, self._plan, panel, learnt, columns)
-        self._codes = {
-            "velocity": builder.velocity(t, master),
-            "format": master.format[panel.store],
-            "category": master.category[panel.product],
-            "brand": master.brand[panel.product],
-        }
-        self._events = builder.calendar.ahead(t)
-        self._weather, self._zips = builder.weather.at(t, builder.horizon), master.zip[panel.store]
-        self._event_lifts = learnt.event_lifts()
-        n_categories = len(builder.masters.categories) + 1
-        self._shelves = shelves_of(panel.store * n_categories + self._codes["category"] + 1)
-
-    def write(self, h: int, series: Ints, codes: Ints, numbers: Floats) -> None:
-        """Write the rows h weeks ahead, one per given series, to columns of the table's arrays."""
-        alive = np.zeros(self._panel.n_series, bool)
-        alive[series] = True
-        columns, learnt = self._columns[h - 1], self._learnt
-        write_year_ago(self._t, h, self._panel, learnt, columns)
-        write_chain(self._t, h, self._plan, learnt, alive, columns)
-        write_rivals(h, self._plan, self._shelves, alive, columns)
-        write_weather(self._weather[h - 1], self._zips, columns)
-        write_events(h, self._events, learnt, self._event_lifts, columns)
-        columns[SEASON], columns[WEEKS_AHEAD] = season_of(self._week + h), h
-        compiled_columns.take(columns, self._columns[0], _SHARED, series, numbers)
-        everyone = slice(None) if len(series) == len(alive) else series
-        of = {"series": series}
-        of |= {name: values[everyone] for name, values in self._codes.items()}
-        for place, name in zip((h, h + 1, h - 1), _EVENTS, strict=True):
-            of[name] = self._events[0][place][self._panel.store[everyone]]
-        for row, name in zip(codes, _CODES + _EVENTS, strict=True):
-            row[:] = of[name]
 
 
 def _write_master(master: Snapshot, panel: Panel, is_large: np.ndarray, out: Floats) -> None:

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from forecast_platform.forecasting.features import compiled_columns, compiled_plans
+from forecast_platform.forecasting.features import compiled_plans
 from forecast_platform.forecasting.features.columns import stretch
 from forecast_platform.forecasting.features.history import History
 from forecast_platform.forecasting.features.panel import (
@@ -77,22 +77,13 @@ class Calendar:
         return self._events[place], self._days[place], self._holidays[place]
 
 
-def write_events(
-    h: int,
-    ahead: tuple[Ints, Floats, Floats],
-    learnt: Response,
-    lifts: tuple[Floats, Floats],
-    out: Floats,
-) -> None:
-    """Write the events of a target week and of its neighbours, and what they are expected to lift.
+def write_events(ahead: tuple[Ints, Floats, Floats], learnt: Response, out: Floats) -> None:
+    """Write the events of the target weeks and of their neighbours, and what they are to lift.
 
-    ``lifts`` are per product, of each event, and for the region; see `Response.event_lifts`.
+    ``ahead`` as of `Calendar.ahead`; ``out`` is (horizon, features, series).
     """
-    events, days, holidays = ahead
-    columns = np.stack([days[h], days[h + 1], days[h - 1], holidays[h]])
-    store, product = learnt.series.store, learnt.series.product
-    compiled_columns.spread(columns, store, out[DAYS])
-    compiled_plans.event_lifts(events[h], store, product, *lifts, out[LIFTS])
+    at = DAYS.start, LIFTS.start
+    compiled_plans.write_events(*ahead, learnt.series, *learnt.event_lifts(), out, at)
 
 
 @lru_cache(maxsize=4096)

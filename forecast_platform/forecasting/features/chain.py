@@ -8,8 +8,9 @@ import numpy as np
 
 from forecast_platform.forecasting.features import compiled_plans
 from forecast_platform.forecasting.features.columns import stretch
+from forecast_platform.forecasting.features.compiled_plans import Plan
 from forecast_platform.forecasting.features.panel import Bools, Floats
-from forecast_platform.forecasting.features.promotions import KERNEL_ROWS, Plan, decay_of_slots
+from forecast_platform.forecasting.features.promotions import KERNEL_ROWS
 from forecast_platform.forecasting.features.response import KERNEL_UNIT, UNIT_DISCOUNT, Response
 
 KERNELS = stretch("kernel_chain_narrow", "kernel_chain_broad")
@@ -18,24 +19,20 @@ PLANNED = stretch("chain_discount", "chain_feature", "chain_display")
 _UNITS = np.stack([np.array([UNIT_DISCOUNT, 1, 1]), KERNEL_UNIT])
 
 
-def write_chain(  # noqa: PLR0917
-    t: int, h: int, plan: Plan, learnt: Response, alive: Bools, out: Floats
-) -> None:
-    """Write the product's mean plan over its stores, and what like weeks had over their level.
+def write_chain(plan: Plan, learnt: Response, alive: Bools, out: Floats) -> None:
+    """Write products' mean plans over their stores, and what like weeks had over their level.
 
     Parameters
     ----------
-    t : int
-        Index of the cutoff.
-    h : int
-        Weeks ahead, from 1 [weeks].
     plan : Plan
     learnt : Response
-    alive : array of shape (series,)
-        Series with an open store and a listed product in the target week.
-    out : array of shape (features, series)
+    alive : array of shape (horizon, series)
+        Series with an open store and a listed product in each week ahead.
+    out : array of shape (horizon, features, series)
     """
-    recent, product = learnt.products.recent, learnt.panel.product
-    states, lift = plan.states[h - 1], plan.lifts[h - 1, 0]
-    like = recent, decay_of_slots(t), _UNITS, product, KERNEL_ROWS
-    compiled_plans.chain(states, lift, alive, *like, out[PLANNED], out[KERNELS])
+    recent, product, at = (
+        learnt.products.recent,
+        learnt.panel.product,
+        (PLANNED.start, KERNELS.start),
+    )
+    compiled_plans.chain(plan, alive, recent, _UNITS, product, KERNEL_ROWS, out, at)

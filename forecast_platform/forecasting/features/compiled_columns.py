@@ -65,15 +65,15 @@ def shape(t, recent, year, series, out):  # pragma: no cover
 
 
 @compiled
-def strength(t, weeks, spans, groups, counts, shrink, series, out):  # pragma: no cover
+def strength(t, weeks, spans, is_large, n_products, shrink, series, out):  # pragma: no cover
     """Write the strength elsewhere, and trends by group for each span of weeks.
 
-    ``groups`` (3, series) are product, store and region, ``counts`` how many of each; the fourth
-    group is a product in a format. The last two rows are the clean level, and its mean over the
+    Groups are products, stores and the region; elsewhere are the other stores of the format, of
+    which ``is_large`` tells by store. The last two rows are the clean level, and its mean over the
     first span.
     """
-    n, n_spans = len(series.base), len(spans)
-    recent, level = np.empty(n), weeks.level[t]
+    n, n_spans, counts = len(series.base), len(spans), (n_products, len(is_large), 1)
+    recent, level, region = np.empty(n), weeks.level[t], np.zeros(n, np.int64)
     for span in range(n_spans):
         means_known(weeks.adjusted[max(0, t - spans[span] + 1) : t + 1], recent)
         for s in range(n):
@@ -81,11 +81,12 @@ def strength(t, weeks, spans, groups, counts, shrink, series, out):  # pragma: n
             if span == 0:
                 value = recent[s] + level[s] - series.base[s]
                 out[3 + 3 * n_spans, s] = 0 if np.isnan(value) else value
-        for one in range(3):
-            trend = mean_by(groups[one], recent, counts[one], shrink)
+        for one, group in enumerate((series.product, series.store, region)):
+            trend = mean_by(group, recent, counts[one], shrink)
             for s in range(n):
-                out[2 + one * n_spans + span, s] = trend[groups[one, s]]
-    _levels_elsewhere(level, groups[3], counts[3], series, out)
+                out[2 + one * n_spans + span, s] = trend[group[s]]
+    of_format = series.product * 2 + is_large[series.store]
+    _levels_elsewhere(level, of_format, 2 * n_products, series, out)
     for s in range(n):
         out[2 + 3 * n_spans, s] = np.float64(level[s]) - series.base[s]
 
@@ -132,24 +133,27 @@ def promotion_history(first, half, t, weeks, out):  # pragma: no cover
 
 
 @compiled
-def year_ago(around, level, product, n_products, out):  # pragma: no cover
-    """Write the growth from ``level`` to the mean of the weeks ``around``, and means of it.
+def year_ago(t, year, weeks, product, n_products, columns, at):  # pragma: no cover
+    """Write the growth from the level a year ago to the mean of the weeks around the target's.
 
-    Without weeks around, no growth is known.
+    Without weeks around, no growth is known. See `demand.write_year_ago`.
     """
-    n = out.shape[1]
-    growth = np.full(n, np.nan)
-    if around.shape[0]:
-        means_known(around, growth)
+    n = len(product)
+    growth, region = np.empty(n), np.zeros(n, np.int64)
+    for h in range(1, len(columns) + 1):
+        out, last = columns[h - 1, at:], t + h - year + 2
+        growth[:] = np.nan
+        if last > 0 and t >= year:
+            means_known(weeks.adjusted[max(0, last - 3) : last], growth)
+            for s in range(n):
+                growth[s] -= weeks.level[t - year, s]
+        of_product = mean_by(product, growth, n_products, 1.0)
+        of_region = mean_by(region, growth, 1, 1.0)[0]
         for s in range(n):
-            growth[s] -= level[s]
-    of_product = mean_by(product, growth, n_products, 1.0)
-    of_region = mean_by(np.zeros(n, np.int64), growth, 1, 1.0)[0]
-    for s in range(n):
-        missing = np.isnan(growth[s])
-        out[0, s] = 0 if missing else min(max(growth[s], -3.0), 3.0)
-        out[1, s], out[2, s] = of_product[product[s]], of_region
-        out[3, s] = missing
+            missing = np.isnan(growth[s])
+            out[0, s] = 0 if missing else min(max(growth[s], -3.0), 3.0)
+            out[1, s], out[2, s] = of_product[product[s]], of_region
+            out[3, s] = missing
 
 
 @compiled
@@ -161,10 +165,59 @@ def spread(values, group, out):  # pragma: no cover
 
 
 @compiled
-def take(own, shared, is_shared, series, out):  # pragma: no cover
-    """Copy the columns of some series, in order; the shared ones from their own array."""
-    for row in range(out.shape[0]):
-        source = shared[row] if is_shared[row] else own[row]
-        is_whole = len(series) == len(source)
-        for place in range(len(series)):
-            out[row, place] = source[place] if is_whole else source[series[place]]
+def spread_ahead(values, group, columns, at):  # pragma: no cover
+    """Give each series the values (h, n, groups) of its group, for all weeks ahead."""
+    for h in range(len(columns)):
+        spread(values[h], group, columns[h, at : at + values.shape[1]])
+
+
+@compiled
+def take(columns, is_shared, alive, start, out):  # pragma: no cover
+    """Copy the columns of the series alive in each week ahead, in order, from ``start`` on.
+
+    The shared ones are those of the first week ahead.
+    """
+    for h in range(len(columns)):
+        series = np.flatnonzero(alive[h])
+        is_whole = len(series) == alive.shape[1]
+        for row in range(out.shape[0]):
+            source = columns[0, row] if is_shared[row] else columns[h, row]
+            for place in range(len(series)):
+                out[row, start + place] = source[place] if is_whole else source[series[place]]
+        start += len(series)
+
+
+@compiled
+def take_codes(codes, events, store, alive, start, out):  # pragma: no cover
+    """Copy codes (n, series) as `take` copies columns, behind those of the series themselves.
+
+    Then come the events (h + 2, stores) of the target week, of the next and of the one before.
+    """
+    n = len(codes)
+    for h in range(len(alive)):
+        for s in range(alive.shape[1]):
+            if alive[h, s]:
+                out[0, start] = s
+                for row in range(n):
+                    out[1 + row, start] = codes[row, s]
+                out[n + 1, start] = events[h + 1, store[s]]
+                out[n + 2, start] = events[h + 2, store[s]]
+                out[n + 3, start] = events[h, store[s]]
+                start += 1
+
+
+@compiled
+def volumes(units, of_format, product, n_products, n_formats):  # pragma: no cover
+    """Return the units of each product in a format, and their rows, (2, formats, products)."""
+    found, n = np.zeros((2, n_formats, n_products)), units.shape[1]
+    total, known = np.zeros(n), np.zeros(n)
+    for week in range(units.shape[0]):
+        for s in range(n):
+            is_known = not np.isnan(units[week, s])
+            total[s] += units[week, s] if is_known else 0
+            known[s] += is_known
+    for s in range(n):
+        if of_format[s] >= 0:
+            found[0, of_format[s], product[s]] += total[s]
+            found[1, of_format[s], product[s]] += known[s]
+    return found

@@ -23,6 +23,18 @@ class Shelves(NamedTuple):
     starts: Any
 
 
+class Plan(NamedTuple):
+    """What is planned for weeks ``cutoff - 3 .. cutoff + horizon``; see `promotions.plan_of`."""
+
+    rows: Any
+    states: Any
+    log_price: Any
+    lifts: Any
+    own: Any
+    product: Any
+    decay: Any
+
+
 @compiled
 def plan_ahead(t, past, plans, weeks, regular, out):  # pragma: no cover
     """Join the last weeks with those planned at ``t``.
@@ -60,6 +72,24 @@ def log_prices(price, product, n_products, out):  # pragma: no cover
     for s in range(len(price)):
         if np.isnan(out[s]):
             out[s] = of_product[product[s]]
+
+
+@compiled
+def write_plan(
+    t, past, longest, kernel_rows, plan, series, of_product, lift_own, clean, columns, at
+):  # pragma: no cover
+    """Write the columns of a plan and of what it is like, for all weeks ahead.
+
+    ``at`` are the first rows of `promotions.PLAN`, ``PAUSE``, ``LIFTS`` and ``KERNELS``.
+    """
+    since, product = np.empty(len(clean), np.int64), series.product
+    for h in range(len(columns)):
+        row, out, lift = past + 1 + h, columns[h], plan.lifts[h]
+        regular, n_products = series.regular, of_product.shape[1]
+        own_plan(row, plan.rows, regular, product, n_products, plan.log_price[h], out[at[0] :])
+        pauses(h + 1, row, plan.rows, longest, series.last_promo, t, since, out[at[1]])
+        lifts(plan.states[h], lift_own, of_product, product, clean, lift, out[at[2] :])
+        kernels(plan.own[h], plan.product[h], lift, kernel_rows, out[at[3] :])
 
 
 @compiled
@@ -125,35 +155,45 @@ def kernels(own, product, lift, rows, out):  # pragma: no cover
 
 
 @compiled
-def chain(states, lift, alive, recent, decay, units, product, rows, out, like):  # pragma: no cover
-    """Write a product's mean plan over its stores to ``out``, what like weeks had to ``like``.
+def chain(plan, alive, recent, units, product, rows, columns, at):  # pragma: no cover
+    """Write products' mean plans over their stores, and what like weeks had.
 
-    ``units`` (2, 3): of the state as features show it, and of similarity.
+    ``alive`` (h, series); ``units`` (2, 3): of the state as features show it, and of similarity.
+    ``at`` are the first rows of `chain.PLANNED` and ``KERNELS``.
     """
     n_products = recent.shape[0]
-    planned, wanted = np.empty((4, n_products)), np.empty((1, 3, n_products), np.float32)
-    values, sums = np.empty(len(product)), np.empty((1, 4, n_products), np.float32)
+    wanted = np.empty((1, 3, n_products), np.float32)
+    sums, everyone = np.empty((1, 4, n_products), np.float32), np.arange(n_products)
+    for h in range(len(columns)):
+        planned = _mean_plan(plan.states[h], plan.lifts[h, 0], alive[h], product, n_products)
+        for part in range(3):
+            for p in range(n_products):
+                wanted[0, part, p] = np.float32(planned[part, p]) / np.float32(units[1, part])
+        similar_weeks(recent, plan.decay, everyone, wanted, sums)
+        out, like = columns[h, at[0] :], columns[h, at[1] :]
+        for s in range(len(product)):
+            p = product[s]
+            for part in range(3):
+                out[part, s] = planned[part, p] * units[0, part]
+            like[0, s] = shrunk(sums[0, 0, p], sums[0, 1, p], planned[3, p], rows)
+            like[1, s] = shrunk(sums[0, 2, p], sums[0, 3, p], planned[3, p], rows)
+
+
+@compiled
+def _mean_plan(states, lift, alive, product, n_products):  # pragma: no cover
+    """Return the mean state and lift of each product over its stores, shape (4, products)."""
+    planned, values = np.empty((4, n_products)), np.empty(len(product))
     for part in range(4):
         for s in range(len(product)):
             value = states[part, s] if part < 3 else lift[s]
             values[s] = value if alive[s] else np.nan
-        mean = mean_by(product, values, n_products, 0.0)
-        for p in range(n_products):
-            planned[part, p] = mean[p]
-            if part < 3:
-                wanted[0, part, p] = np.float32(mean[p]) / np.float32(units[1, part])
-    similar_weeks(recent, decay, np.arange(n_products), wanted, sums)
-    for s in range(len(product)):
-        p = product[s]
-        for part in range(3):
-            out[part, s] = planned[part, p] * units[0, part]
-        like[0, s] = shrunk(sums[0, 0, p], sums[0, 1, p], planned[3, p], rows)
-        like[1, s] = shrunk(sums[0, 2, p], sums[0, 3, p], planned[3, p], rows)
+        planned[part] = mean_by(product, values, n_products, 0.0)
+    return planned
 
 
 @compiled
-def rivals(plan, row, log_price, alive, shelves, out):  # pragma: no cover
-    """Write promotions and prices of the other products of the category in the same store."""
+def _rivals(plan, row, log_price, alive, shelves, out):  # pragma: no cover
+    """Write promotions and prices of the rivals in one week."""
     prices = np.empty(len(log_price))
     for shelf in range(len(shelves.starts) - 1):
         first, stop = shelves.starts[shelf], shelves.starts[shelf + 1]
@@ -176,7 +216,7 @@ def rivals(plan, row, log_price, alive, shelves, out):  # pragma: no cover
         for place in range(first, stop):
             s = shelves.series[place]
             if not alive[s]:
-                out[:, s] = 0
+                out[:7, s] = 0
                 continue
             others, own = max(n - 1, 1), log_price[s]
             largest = second if s == holder else most
@@ -188,6 +228,14 @@ def rivals(plan, row, log_price, alive, shelves, out):  # pragma: no cover
             out[4, s] = own - (price - own) / others if n > 1 else 0
             out[5, s] = own - lowest if n > 1 else 0
             out[6, s] = np.searchsorted(prices[:n], own) / others if n > 1 else 0
+
+
+@compiled
+def rivals(plan, past, alive, shelves, columns, at):  # pragma: no cover
+    """Write promotions and prices of the other products of the category in the same store."""
+    for h in range(len(columns)):
+        row, out = past + 1 + h, columns[h, at:]
+        _rivals(plan.rows, row, plan.log_price[h], alive[h], shelves, out)
 
 
 @compiled
@@ -244,18 +292,33 @@ def like_prices(
 
 
 @compiled
-def like_means(sums, prior, rows, out):  # pragma: no cover
-    """Write the means of weeks of like price from their sums, (6, series)."""
-    for s in range(len(prior)):
-        out[0, s] = shrunk(sums[0, s], sums[1, s], prior[s], rows)
-        out[1, s] = shrunk(sums[2, s], sums[3, s], prior[s], rows)
-        out[2, s] = shrunk(sums[4, s], sums[5, s], prior[s], rows)
+def like_means(sums, lifts, rows, columns, at):  # pragma: no cover
+    """Write the means of weeks of like price from their sums, (h, 6, series)."""
+    for h in range(len(columns)):
+        out, of = columns[h, at:], sums[h]
+        for s in range(out.shape[1]):
+            prior = lifts[h, 2, s]
+            out[0, s] = shrunk(of[0, s], of[1, s], prior, rows)
+            out[1, s] = shrunk(of[2, s], of[3, s], prior, rows)
+            out[2, s] = shrunk(of[4, s], of[5, s], prior, rows)
 
 
 @compiled
-def event_lifts(event, store, product, of_product, of_region, out):  # pragma: no cover
-    """Write the expected effect of each series' event, 0 where there is none."""
-    for s in range(len(store)):
-        code = event[store[s]]
-        out[0, s] = of_product[product[s], code] if code >= 0 else 0
-        out[1, s] = of_region[code] if code >= 0 else 0
+def write_events(
+    events, days, holidays, series, of_product, of_region, columns, at
+):  # pragma: no cover
+    """Write the events of the target weeks and their neighbours, and what they are to lift.
+
+    ``events``, ``days`` and ``holidays`` (h + 2, stores) are from the cutoff on. ``at`` are the
+    first rows of `calendar.DAYS` and ``LIFTS``.
+    """
+    store, product = series.store, series.product
+    for h in range(1, len(columns) + 1):
+        out, lift = columns[h - 1, at[0] :], columns[h - 1, at[1] :]
+        for s in range(len(store)):
+            here = store[s]
+            out[0, s], out[1, s] = days[h, here], days[h + 1, here]
+            out[2, s], out[3, s] = days[h - 1, here], holidays[h, here]
+            code = events[h, here]
+            lift[0, s] = of_product[product[s], code] if code >= 0 else 0
+            lift[1, s] = of_region[code] if code >= 0 else 0

@@ -9,7 +9,7 @@ import numpy as np
 
 from forecast_platform.forecasting.features import compiled_columns
 from forecast_platform.forecasting.features.columns import stretch
-from forecast_platform.forecasting.features.panel import Floats, Ints, Panel
+from forecast_platform.forecasting.features.panel import Bools, Floats, Panel
 from forecast_platform.forecasting.features.response import Response
 
 MEAN_WINDOWS = (4, 8, 13, 26, 52)
@@ -52,31 +52,24 @@ def write_levels(t: int, panel: Panel, learnt: Response, out: Floats) -> None:
     compiled_columns.shape(t, recent, year, learnt.series, out[SHAPE])
 
 
-def write_strength(t: int, panel: Panel, learnt: Response, is_large: Ints, out: Floats) -> None:
+def write_strength(t: int, panel: Panel, learnt: Response, is_large: Bools, out: Floats) -> None:
     """Write clean levels, trends of product, store and region, and the strength elsewhere."""
-    n = len(panel.products)
-    region = np.zeros_like(panel.product)
-    groups = np.stack([panel.product, panel.store, region, panel.product * 2 + is_large])
-    counts = np.array([n, len(panel.stores), 1, 2 * n])
-    compiled_columns.strength(
-        t, learnt.weeks, _SPANS, groups, counts, TREND_ROWS, learnt.series, out[STRENGTH]
-    )
+    of_trends = _SPANS, is_large, len(panel.products), TREND_ROWS
+    compiled_columns.strength(t, learnt.weeks, *of_trends, learnt.series, out[STRENGTH])
     first = max(0, t - YEAR + 1)
     half = max(first, t - YEAR // 2 + 1)
     compiled_columns.promotion_history(first, half, t, learnt.weeks, out[PROMOTION_HISTORY])
 
 
-def write_year_ago(t: int, h: int, panel: Panel, learnt: Response, out: Floats) -> None:
-    """Write the growth from cutoff to target, as it was a year earlier.
+def write_year_ago(t: int, panel: Panel, learnt: Response, out: Floats) -> None:
+    """Write the growth from cutoff to target, as it was a year earlier, for all weeks ahead.
+
+    ``out`` is (horizon, features, series).
 
     Notes
     -----
     Mean of the clean demand of the three weeks around ``ds - 52``, minus the clean level as
     known at ``cutoff - 52``; of the series, and the mean over its product and the region.
     """
-    first, last = t + h - YEAR - 1, t + h - YEAR + 2
-    around, then = learnt.weeks.adjusted[:0], 0
-    if last > 0 and t >= YEAR:
-        around, then = learnt.weeks.adjusted[max(0, first) : last], t - YEAR
-    level, n = learnt.weeks.level[then], len(panel.products)
-    compiled_columns.year_ago(around, level, panel.product, n, out[YEAR_AGO])
+    product, n = panel.product, len(panel.products)
+    compiled_columns.year_ago(t, YEAR, learnt.weeks, product, n, out, YEAR_AGO.start)

@@ -4,13 +4,15 @@ What a promotion is and how series answered to it is learnt in `response`; plans
 `promotions`.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from forecast_platform.forecasting.features import compiled_plans
 from forecast_platform.forecasting.features.columns import stretch
-from forecast_platform.forecasting.features.compiled_plans import Shelves
+from forecast_platform.forecasting.features.compiled_plans import Plan, Shelves
 from forecast_platform.forecasting.features.panel import Bools, Floats, Ints, Panel
-from forecast_platform.forecasting.features.promotions import KERNEL_ROWS, PAST, Plan
+from forecast_platform.forecasting.features.promotions import KERNEL_ROWS, PAST
 from forecast_platform.forecasting.features.response import Response
 
 PRICE_WEEKS = 78
@@ -45,14 +47,14 @@ def shelves_of(shelf: Ints) -> Shelves:
     return Shelves(order, np.append(starts, len(order)))
 
 
-def write_rivals(h: int, plan: Plan, shelves: Shelves, alive: Bools, out: Floats) -> None:
+def write_rivals(plan: Plan, shelves: Shelves, alive: Bools, out: Floats) -> None:
     """Write the promotions and prices of the other products of the category in the same store.
 
     ``relative_price`` is to the mean and ``relative_price_lowest`` to the lowest of the others
     [log], ``price_rank`` the share of the others that are cheaper; 0 where there is none.
+    ``alive`` is (horizon, series), ``out`` (horizon, features, series).
     """
-    log_price = plan.log_price[h - 1]
-    compiled_plans.rivals(plan.rows, PAST + h, log_price, alive, shelves, out[RIVALS])
+    compiled_plans.rivals(plan, PAST, alive, shelves, out, RIVALS.start)
 
 
 def write_like_prices(t: int, plan: Plan, panel: Panel, learnt: Response, out: Floats) -> None:
@@ -63,7 +65,6 @@ def write_like_prices(t: int, plan: Plan, panel: Panel, learnt: Response, out: F
     ``out`` is (horizon, features, series).
     """
     first = max(0, t - PRICE_WEEKS + 1)
-    ages = np.arange(t - first, -1, -1, dtype=np.float32) / np.float32(PRICE_DECAY)
     regular = np.empty(panel.n_series)
     n, product = len(panel.products), panel.product
     compiled_plans.log_prices(learnt.series.regular, product, n, regular)
@@ -73,6 +74,12 @@ def write_like_prices(t: int, plan: Plan, panel: Panel, learnt: Response, out: F
     wanted[:, 1:] = plan.states[:, 1:] / _UNITS[1]
     sums = np.empty((len(out), 6, panel.n_series), np.float32)
     past = first, learnt.log_price, regular, learnt.weeks, learnt.series.base
-    compiled_plans.like_prices(*past, np.exp(-ages), _UNITS, wanted, sums)
-    for h, columns in enumerate(out):
-        compiled_plans.like_means(sums[h], plan.lifts[h, 2], KERNEL_ROWS, columns[LIKE_PRICES])
+    compiled_plans.like_prices(*past, _weights(t - first + 1), _UNITS, wanted, sums)
+    compiled_plans.like_means(sums, plan.lifts, KERNEL_ROWS, out, LIKE_PRICES.start)
+
+
+@lru_cache(maxsize=2 * PRICE_WEEKS)
+def _weights(n_weeks: int) -> Floats:
+    """Return how much each of the last weeks counts, the latest last."""
+    ages = np.arange(n_weeks - 1, -1, -1, dtype=np.float32) / np.float32(PRICE_DECAY)
+    return np.exp(-ages)

@@ -4,12 +4,13 @@ How a series answered to promotions is learnt in `response`; here it is read for
 single series did at like prices is in `prices`, what a product's stores plan together in `chain`.
 """
 
-from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from forecast_platform.forecasting.features import compiled, compiled_plans
 from forecast_platform.forecasting.features.columns import stretch
+from forecast_platform.forecasting.features.compiled_plans import Plan
 from forecast_platform.forecasting.features.panel import Floats, Panel
 from forecast_platform.forecasting.features.response import (
     KERNEL_DECAY,
@@ -34,33 +35,7 @@ PLAN = stretch(
 PAUSE = stretch("weeks_since_promo")
 LIFTS = stretch("lift_own", "lift_product", "expected_promo")
 KERNELS = stretch("kernel_narrow", "kernel_broad", "kernel_product", "kernel_weight")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is planned for weeks ``cutoff - 3 .. cutoff + horizon``, and what it is like.
-
-    Parameters
-    ----------
-    rows : array of shape (4, 3 + 1 + horizon, series), float32
-        Price, discount, feature and display; row ``3 + h`` is h weeks ahead.
-    states : array of shape (horizon, 3, series), float32
-        Promotion state of each week ahead.
-    log_price : array of shape (horizon, series)
-        Log of the planned price, or of the regular one.
-    lifts : array of shape (horizon, 3, series)
-        What a series and its product expect of the plan [log], and the clean level with the first.
-    own, product : array of shape (horizon, 4, series), float32
-        Total and weight of last year's weeks with a state like the planned one, by the narrow
-        kernel, then by the broad one: the series' own weeks, and its product's.
-    """
-
-    rows: Floats
-    states: Floats
-    log_price: Floats
-    lifts: Floats
-    own: Floats
-    product: Floats
+_PLACES = (PLAN, PAUSE, LIFTS, KERNELS)
 
 
 def write_plans(t: int, panel: Panel, learnt: Response, clean: Floats, out: Floats) -> Plan:
@@ -75,31 +50,42 @@ def write_plans(t: int, panel: Panel, learnt: Response, clean: Floats, out: Floa
     clean : array of shape (series,)
         Clean level of each series, relative to its base level [log].
     out : array of shape (horizon, features, series)
+
+    Returns
+    -------
+    Plan
+        rows : (4, 3 + 1 + horizon, series), float32
+            Price, discount, feature and display; row ``3 + h`` is h weeks ahead.
+        states : (horizon, 3, series), float32
+            Promotion state of each week ahead.
+        log_price : (horizon, series)
+            Log of the planned price, or of the regular one.
+        lifts : (horizon, 3, series)
+            What a series and its product expect of the plan [log], and the clean level with the
+            first.
+        own, product : (horizon, 4, series), float32
+            Total and weight of last year's weeks with a state like the planned one, by the narrow
+            kernel, then by the broad one: the series' own weeks, and its product's.
+        decay : (slots,), float32
+            How much each slot of recent weeks counts.
     """
-    horizon, n, series = len(out), len(panel.products), learnt.series
-    rows = np.empty((4, PAST + 1 + horizon, panel.n_series), np.float32)
-    compiled_plans.plan_ahead(t, PAST, learnt.plans, learnt.weeks, series.regular, rows)
+    horizon, n = len(out), panel.n_series
+    rows = np.empty((4, PAST + 1 + horizon, n), np.float32)
+    compiled_plans.plan_ahead(t, PAST, learnt.plans, learnt.weeks, learnt.series.regular, rows)
     states = np.ascontiguousarray(state_of(*rows[1:, PAST + 1 :]).swapaxes(0, 1))
-    log_price = np.empty((horizon, panel.n_series))
-    lifts, since = np.empty((horizon, 3, panel.n_series)), np.empty(panel.n_series, np.int64)
-    own, product = _similar(t, states, panel, learnt)
-    for h, columns in enumerate(out):
-        at, place = (PAST + 1 + h, rows), columns
-        compiled_plans.own_plan(*at, series.regular, panel.product, n, log_price[h], place[PLAN])
-        compiled_plans.pauses(
-            h + 1, PAST + 1 + h, rows, LONGEST_PAUSE, series.last_promo, t, since, place[PAUSE][0]
-        )
-        of_product = learnt.products.lift
-        compiled_plans.lifts(
-            states[h], learnt.lift_own, of_product, panel.product, clean, lifts[h], place[LIFTS]
-        )
-        compiled_plans.kernels(own[h], product[h], lifts[h], KERNEL_ROWS, place[KERNELS])
-    return Plan(rows, states, log_price, lifts, own, product)
+    log_price, lifts, decay = np.empty((horizon, n)), np.empty((horizon, 3, n)), decay_of_slots(t)
+    plan = Plan(rows, states, log_price, lifts, *_similar(states, decay, panel, learnt), decay)
+    constants, at = (PAST, LONGEST_PAUSE, KERNEL_ROWS), tuple(one.start for one in _PLACES)
+    of_learnt = learnt.series, learnt.products.lift, learnt.lift_own
+    compiled_plans.write_plan(t, *constants, plan, *of_learnt, clean, out, at)
+    return plan
 
 
-def _similar(t: int, states: Floats, panel: Panel, learnt: Response) -> tuple[Floats, Floats]:
+def _similar(
+    states: Floats, decay: Floats, panel: Panel, learnt: Response
+) -> tuple[Floats, Floats]:
     """Compare the plans of all weeks ahead with the weeks up to the cutoff."""
-    wanted, decay = states / KERNEL_UNIT[:, None], decay_of_slots(t)
+    wanted = states / KERNEL_UNIT[:, None]
     own, product = np.empty((2, len(wanted), 4, panel.n_series), np.float32)
     compiled.similar_weeks(learnt.recent, decay, np.arange(panel.n_series), wanted, own)
     recent = learnt.products.recent
@@ -107,6 +93,7 @@ def _similar(t: int, states: Floats, panel: Panel, learnt: Response) -> tuple[Fl
     return own, product
 
 
+@lru_cache(maxsize=1024)
 def decay_of_slots(t: int) -> Floats:
     """Return how much each slot of the recent weeks counts at week ``t``, by its age."""
     decay = np.zeros(compiled.SLOTS, np.float32)

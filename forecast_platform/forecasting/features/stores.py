@@ -65,12 +65,16 @@ class Snapshot:
     delisted: Ints
     package_size: Floats
 
-    def alive(self, panel: Panel, week: int) -> Bools:
-        """Tell which series have an open store and a listed product in the week (its number)."""
-        day = int(np.datetime64(monday(week), "D").astype(np.int64))
+    def alive(self, panel: Panel, week: int, n_weeks: int) -> Bools:
+        """Tell which series have an open store and a listed product from a week (its number) on.
+
+        Shape (n_weeks, series).
+        """
+        first = int(np.datetime64(monday(week), "D").astype(np.int64))
+        day = first + 7 * np.arange(n_weeks)[:, None]
         store = self.store_known & (self.opened < day + 7) & (self.closed > day)
         product = self.product_known & (self.launched < day + 7) & (self.delisted > day)
-        return store[panel.store] & product[panel.product]
+        return store[:, panel.store] & product[:, panel.product]
 
 
 class Masters:

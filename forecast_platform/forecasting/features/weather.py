@@ -81,6 +81,6 @@ class Weather:
         return out
 
 
-def write_weather(columns: Floats, zips: Ints, out: Floats) -> None:
-    """Give each series the weather of its zip (-1 is unknown)."""
-    compiled_columns.spread(columns, zips, out[COLUMNS])
+def write_weather(ahead: Floats, zips: Ints, out: Floats) -> None:
+    """Give each series the weather of its zip (-1 is unknown), for all weeks ahead."""
+    compiled_columns.spread_ahead(ahead, zips, out, COLUMNS.start)
