@@ -3,7 +3,7 @@
 Snapshots of later weeks are never read; a week without a snapshot takes the latest before it.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,13 +52,11 @@ class Snapshot:
     Codes are -1 where the store or product is not in the snapshot.
     """
 
-    store_known: Bools
     zip: Ints
     format: Ints
     opened: Ints
     closed: Ints
     shoppers: Floats
-    product_known: Bools
     category: Ints
     brand: Ints
     launched: Ints
@@ -72,8 +70,8 @@ class Snapshot:
         """
         first = int(np.datetime64(monday(week), "D").astype(np.int64))
         day = first + 7 * np.arange(n_weeks)[:, None]
-        store = self.store_known & (self.opened < day + 7) & (self.closed > day)
-        product = self.product_known & (self.launched < day + 7) & (self.delisted > day)
+        store = (self.format >= 0) & (self.opened < day + 7) & (self.closed > day)
+        product = (self.launched < day + 7) & (self.delisted > day)
         return store[:, panel.store] & product[:, panel.product]
 
 
@@ -88,60 +86,65 @@ class Masters:
         unknown = sorted(set(stores[FORMAT].dropna().unique()) - set(FORMATS))
         if unknown:
             raise ValueError(f"unknown store formats {unknown}: expected {FORMATS}")
+        numbers = [
+            codes_of(stores["zip"], zips),
+            codes_of(stores[FORMAT], pd.Index(FORMATS)),
+            day_numbers(stores["opened_on"], missing=ALWAYS),
+            day_numbers(stores["closed_on"], missing=NEVER),
+        ]
         self._stores = WeekRows(
             week_numbers(stores[WEEK]),
             {
                 "row": codes_of(stores[STORE_ID], panel.stores),
-                "zip": codes_of(stores["zip"], zips),
-                "format": codes_of(stores[FORMAT], pd.Index(FORMATS)),
-                "opened": day_numbers(stores["opened_on"], missing=ALWAYS),
-                "closed": day_numbers(stores["closed_on"], missing=NEVER),
+                "numbers": np.stack(numbers, axis=1),
                 "shoppers": np.stack([_shoppers(stores, c) for c in SHOPPER_COLUMNS], axis=1),
             },
         )
+        numbers = [
+            codes_of(products["category"], self.categories),
+            codes_of(products["brand"], self.brands),
+            day_numbers(products["launched_on"], missing=ALWAYS),
+            day_numbers(products["delisted_on"], missing=NEVER),
+        ]
         self._products = WeekRows(
             week_numbers(products[WEEK]),
             {
                 "row": codes_of(products[PRODUCT_ID], panel.products),
-                "category": codes_of(products["category"], self.categories),
-                "brand": codes_of(products["brand"], self.brands),
-                "launched": day_numbers(products["launched_on"], missing=ALWAYS),
-                "delisted": day_numbers(products["delisted_on"], missing=NEVER),
-                "package_size": floats_of(products["package_size"]),
+                "numbers": np.stack(numbers, axis=1),
+                "package_size": floats_of(products["package_size"])[:, None],
             },
         )
 
     def as_of(self, week: int) -> Snapshot:
         """Return the snapshot of the week (its number), or the latest before it."""
         stores, products = self._stores.as_of(week), self._products.as_of(week)
-        shoppers = _standardised(stores["shoppers"])
-        place_store = _placer(stores["row"], self._n_stores)
-        place_product = _placer(products["row"], self._n_products)
+        row, n = stores["row"], self._n_stores
+        zips, formats, opened, closed = _placed(row, stores["numbers"], (-1, -1, NEVER, ALWAYS), n)
+        shoppers = _placed(row, _standardised(stores["shoppers"]), [0.0] * len(SHOPPER_COLUMNS), n)
+        row, n = products["row"], self._n_products
+        codes = _placed(row, products["numbers"], (-1, -1, NEVER, ALWAYS), n)
+        category, brand, launched, delisted = codes
         return Snapshot(
-            store_known=place_store(stores["format"] >= 0, 0).astype(bool),
-            zip=place_store(stores["zip"], -1),
-            format=place_store(stores["format"], -1),
-            opened=place_store(stores["opened"], NEVER),
-            closed=place_store(stores["closed"], ALWAYS),
-            shoppers=np.stack([place_store(c, 0.0) for c in shoppers.T]),
-            product_known=place_product(np.ones(len(products["row"])), 0).astype(bool),
-            category=place_product(products["category"], -1),
-            brand=place_product(products["brand"], -1),
-            launched=place_product(products["launched"], NEVER),
-            delisted=place_product(products["delisted"], ALWAYS),
-            package_size=place_product(products["package_size"], np.nan),
+            zip=zips,
+            format=formats,
+            opened=opened,
+            closed=closed,
+            shoppers=shoppers,
+            category=category,
+            brand=brand,
+            launched=launched,
+            delisted=delisted,
+            package_size=_placed(row, products["package_size"], (np.nan,), n)[0],
         )
 
 
-def _placer(row: Ints, n: int) -> Callable[[np.ndarray, float], np.ndarray]:
+def _placed(row: Ints, values: np.ndarray, missing: Sequence[float], n: int) -> np.ndarray:
+    """Put values (rows, k) to ``n`` places, -1 is none; return them as (k, n)."""
+    placed = np.empty((n, values.shape[1]), values.dtype)
+    placed[:] = missing
     known = row >= 0
-
-    def place(values: np.ndarray, missing: float) -> np.ndarray:
-        placed = np.full(n, missing, values.dtype)
-        placed[row[known]] = values[known]
-        return placed
-
-    return place
+    placed[row[known]] = values[known]
+    return np.ascontiguousarray(placed.T)
 
 
 def _shoppers(stores: pd.DataFrame, column: str) -> Floats:
