@@ -37,7 +37,7 @@ from forecast_platform.forecasting.features.panel import (
     Floats,
     Ints,
     Panel,
-    monday,
+    mondays,
     week_numbers,
 )
 from forecast_platform.forecasting.features.prices import (
@@ -128,6 +128,7 @@ class _Builder:
         self.calendar = Calendar(history, self.panel, cutoffs, horizon)
         self.learnt = Response(self.panel, self.calendar.now, len(self.calendar.names))
         self.columns = np.empty((horizon, N_COLUMNS, self.panel.n_series), np.float32)
+        self.of_master: _OfMaster | None = None
 
     def build(self) -> pd.DataFrame:
         """Pass over all weeks and return the table."""
@@ -162,17 +163,16 @@ class _Builder:
     def _write(self, t: int, master: Snapshot, alive: Bools) -> None:
         """Write the columns of a cutoff; those that all weeks ahead share, to the first of them."""
         panel, learnt, columns = self.panel, self.learnt, self.columns
-        shared, is_large = columns[0], master.format == FORMATS.index("large")
+        shared, of_master = columns[0], self._of(master)
         write_levels(t, panel, learnt, shared)
-        write_strength(t, panel, learnt, is_large, shared)
-        _write_master(master, panel, is_large, shared[MASTER])
+        write_strength(t, panel, learnt, of_master.is_large, shared)
         clean = learnt.weeks.level[t] - learnt.series.base
         plan = write_plans(t, panel, learnt, clean, columns)
         write_like_prices(t, plan, panel, learnt, columns)
         write_year_ago(t, panel, learnt, columns)
         write_chain(plan, learnt, alive, columns)
-        write_rivals(plan, self._shelves(master), alive, columns)
-        write_weather(self.weather.at(t, self.horizon), master.zip[panel.store], columns)
+        write_rivals(plan, of_master.shelves, alive, columns)
+        write_weather(self.weather.at(t, self.horizon), of_master.zips, columns)
         write_events(self.calendar.ahead(t), learnt, columns)
         for h in range(1, self.horizon + 1):
             columns[h - 1, SEASON], columns[h - 1, WEEKS_AHEAD] = (
@@ -180,10 +180,13 @@ class _Builder:
                 h,
             )
 
-    def _shelves(self, master: Snapshot) -> Shelves:
-        n_categories = len(self.masters.categories) + 1
-        category = master.category[self.panel.product] + 1
-        return shelves_of(self.panel.store * n_categories + category)
+    def _of(self, master: Snapshot) -> "_OfMaster":
+        """Write the columns of master data, unless they are those of the cutoff before."""
+        if self.of_master is None or self.of_master.master is not master:
+            n_categories = len(self.masters.categories) + 1
+            self.of_master = _OfMaster.of(master, self.panel, n_categories)
+            self.of_master.write(self.panel, self.columns[0][MASTER])
+        return self.of_master
 
     def _codes(self, t: int, master: Snapshot) -> Ints:
         """Return the codes of `_CODES` of each series at a cutoff."""
@@ -196,37 +199,33 @@ class _Builder:
         fast = np.array(
             [is_fast(total / np.maximum(rows, 1), rows > 0) for total, rows in sold.swapaxes(0, 1)]
         )
-        velocity = fast[of_format, panel.product] & (of_format >= 0)
+        velocity = (fast[of_format, panel.product] & (of_format >= 0)).astype(np.int64)
         category, brand = master.category[panel.product], master.brand[panel.product]
         return np.stack([velocity, of_format, category, brand])
 
     def _table(self, runs: "_Runs", codes: Ints, numbers: Floats) -> pd.DataFrame:
         """Name the codes and put the columns together."""
         of = dict(zip(("series", *_CODES, *_EVENTS), codes, strict=True))
-        panel, series, stops = self.panel, of["series"], runs.stops
-
-        def texts(names: Sequence[str] | pd.Index, codes: Ints) -> pd.Series:
-            return _texts(pd.Series(names, dtype="str"), codes, stops)
-
-        columns = {
-            REGION: texts([panel.region], np.zeros_like(series)),
-            WEEK: runs.spread(_mondays(runs.week)),
-            UNIQUE_ID: texts(panel.unique_ids, series),
-            STORE_ID: texts(panel.stores, panel.store[series]),
-            PRODUCT_ID: texts(panel.products, panel.product[series]),
-            DS: runs.spread(_mondays(runs.week + runs.h)),
-            H: runs.spread(runs.h),
-            FORMAT: texts(FORMATS, of["format"]),
-            VELOCITY: texts(VELOCITIES, of["velocity"]),
-            SEGMENT: texts(_segments(), of["format"] * len(VELOCITIES) + of["velocity"]),
-            "category": texts(_or_unknown(self.masters.categories), of["category"]),
-            "brand": texts(_or_unknown(self.masters.brands), of["brand"]),
-        }
+        panel, series = self.panel, of["series"]
         events = names_with_none(self.calendar.names)
-        columns |= {name: texts(events, of[name]) for name in _EVENTS}
-        weeks_of_year = [week_of_year(week) for week in (runs.week + runs.h).tolist()]
-        columns["week_of_year"] = texts(weeks_of_year, runs.spread(np.arange(len(runs.week))))
-        keys = pd.DataFrame(columns)
+        texts = {
+            REGION: ([panel.region], np.zeros_like(series)),
+            UNIQUE_ID: (panel.unique_ids, series),
+            STORE_ID: (panel.stores, panel.store[series]),
+            PRODUCT_ID: (panel.products, panel.product[series]),
+            FORMAT: (FORMATS, of["format"]),
+            VELOCITY: (VELOCITIES, of["velocity"]),
+            SEGMENT: (_segments(), of["format"] * len(VELOCITIES) + of["velocity"]),
+            "category": (_or_unknown(self.masters.categories), of["category"]),
+            "brand": (_or_unknown(self.masters.brands), of["brand"]),
+            **{name: (events, of[name]) for name in _EVENTS},
+            "week_of_year": (runs.weeks_of_year(), runs.spread(np.arange(len(runs.week)))),
+        }
+        named = {name: _texts(known, code, runs.stops) for name, (known, code) in texts.items()}
+        keys = pa.table(named).to_pandas()
+        keys.insert(1, WEEK, runs.spread(mondays(runs.week)))
+        keys.insert(5, DS, runs.spread(mondays(runs.week + runs.h)))
+        keys.insert(6, H, runs.spread(runs.h))
         table = pd.DataFrame(numbers.T, columns=list(NUMERIC_FEATURES), copy=False)
         return pd.concat([keys, table], axis=1)
 
@@ -255,26 +254,49 @@ class _Runs:
         """Rows of the table."""
         return self.stops[-1]
 
+    def weeks_of_year(self) -> list[str]:
+        """Return the ISO week of each run's target."""
+        return [week_of_year(week) for week in (self.week + self.h).tolist()]
+
     def spread(self, values: np.ndarray) -> np.ndarray:
         """Repeat a value per run for each of its rows."""
         return np.repeat(values, np.diff(self.stops, prepend=0))
 
 
-def _write_master(master: Snapshot, panel: Panel, is_large: np.ndarray, out: Floats) -> None:
-    of_store = np.vstack([master.shoppers, is_large])
-    size = master.package_size
-    missing = ~(size > 0)
-    log_size = np.log(size, out=np.zeros_like(size), where=~missing)
-    compiled_columns.spread(of_store, panel.store, out[: len(of_store)])
-    compiled_columns.spread(np.stack([log_size, missing]), panel.product, out[len(of_store) :])
+@dataclass(frozen=True)
+class _OfMaster:
+    """What master data say of stores and of series, worked out once while they stay the same."""
+
+    master: Snapshot
+    is_large: Bools
+    zips: Ints
+    shelves: Shelves
+
+    @classmethod
+    def of(cls, master: Snapshot, panel: Panel, n_categories: int) -> "_OfMaster":
+        """Work out whose format is large, zips, and which series share a shelf."""
+        category = master.category[panel.product] + 1
+        shelves = shelves_of(panel.store * n_categories + category)
+        return cls(
+            master, master.format == FORMATS.index("large"), master.zip[panel.store], shelves
+        )
+
+    def write(self, panel: Panel, out: Floats) -> None:
+        """Write the columns of stores and products."""
+        of_store = np.vstack([self.master.shoppers, self.is_large])
+        size = self.master.package_size
+        missing = ~(size > 0)
+        log_size = np.log(size, out=np.zeros_like(size), where=~missing)
+        compiled_columns.spread(of_store, panel.store, out[: len(of_store)])
+        compiled_columns.spread(np.stack([log_size, missing]), panel.product, out[len(of_store) :])
 
 
-def _texts(names: pd.Series, codes: Ints, stops: Sequence[int]) -> pd.Series:
+def _texts(names: Sequence[str] | pd.Index, codes: Ints, stops: Sequence[int]) -> pa.ChunkedArray:
     """Return the names of the codes; -1 is the last name.
 
     ``stops`` are of runs of rows. One that repeats the run before shares its memory.
     """
-    known = pa.array(names)
+    known = pa.array(names, pa.large_string())
     known = known.combine_chunks() if isinstance(known, pa.ChunkedArray) else known
     chunks, chunk, start, before = [], known.slice(0, 0), 0, codes[:0]
     for stop in stops if len(codes) > BLOCK_ROWS * len(stops) else [len(codes)]:
@@ -283,11 +305,7 @@ def _texts(names: pd.Series, codes: Ints, stops: Sequence[int]) -> pd.Series:
             chunk = known.take(pa.array(np.where(block < 0, len(names) - 1, block)))
         chunks.append(chunk)
         start, before = stop, block
-    return pd.Series(pd.array(pa.chunked_array(chunks), dtype="str"))
-
-
-def _mondays(weeks: Ints) -> np.ndarray:
-    return np.array([monday(w).to_datetime64() for w in weeks], "datetime64[us]")
+    return pa.chunked_array(chunks)
 
 
 def _segments() -> list[str]:

@@ -21,7 +21,7 @@ from forecast_platform.forecasting.features.panel import (
     week_numbers,
 )
 from forecast_platform.forecasting.features.response import Response
-from forecast_platform.forecasting.features.texts import codes_of, levels_of
+from forecast_platform.forecasting.features.texts import codes_of, levels_of, rows_of
 from forecast_platform.vocabulary import NO_EVENT, STORE_ID, WEEK, H
 
 DAYS_OF_YEAR = 365.25
@@ -50,12 +50,13 @@ class Calendar:
         stores = codes_of(frame[STORE_ID], panel.stores)
         kept = ((h == 0) | np.isin(weeks, cutoffs)) & (stores >= 0)
         kept &= (weeks >= first) & (weeks < first + panel.n_weeks) & (h >= 0) & (h <= horizon + 1)
-        frame, weeks, h, stores = frame[kept], weeks[kept] - first, h[kept], stores[kept]
-        names = levels_of(frame["event"])
+        weeks, h, stores = weeks[kept] - first, h[kept], stores[kept]
+        texts = rows_of(frame["event"], kept)
+        names = levels_of(texts)
         self.names = names[names != NO_EVENT]
-        event = codes_of(frame["event"], self.names)
+        event, is_now = codes_of(texts, self.names), h == 0
         self.now = np.full((panel.n_weeks, len(panel.stores)), -1)
-        self.now[weeks[h == 0], stores[h == 0]] = event[h == 0]
+        self.now[weeks[is_now], stores[is_now]] = event[is_now]
         known = [week - first for week in sorted(cutoffs) if week >= first]
         self._place = {t: place for place, t in enumerate(known)}
         is_known = np.isin(weeks, known)
@@ -64,9 +65,9 @@ class Calendar:
         self._events = np.full(shape, -1)
         self._days, self._holidays = np.zeros((2, *shape))
         self._events[cell] = event[is_known]
-        self._days[cell] = floats_of(frame["n_event_days"])[is_known]
+        self._days[cell] = floats_of(frame["n_event_days"])[kept][is_known]
         holidays = frame["is_holiday"].to_numpy(dtype=np.float64, na_value=0.0)
-        self._holidays[cell] = holidays[is_known]
+        self._holidays[cell] = holidays[kept][is_known]
 
     def ahead(self, t: int) -> tuple[Ints, Floats, Floats]:
         """Return event codes, event days and holiday flags as known at a cutoff.

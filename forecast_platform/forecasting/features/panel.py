@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from forecast_platform.forecasting.features import compiled
 from forecast_platform.forecasting.features.history import History
 from forecast_platform.forecasting.features.texts import (
-    codes_of,
     codes_of_rows,
     levels_and_codes,
-    levels_of,
+    rows_of,
 )
 from forecast_platform.vocabulary import (
     DS,
@@ -90,6 +89,17 @@ def monday(week: int) -> pd.Timestamp:
     Timestamp('1970-01-12 00:00:00')
     """
     return pd.Timestamp(np.datetime64(int(week) * 7 + _FIRST_MONDAY, "D")).as_unit("us")
+
+
+def mondays(weeks: Ints) -> NDArray[Any]:
+    """Return the Mondays of some week numbers.
+
+    Examples
+    --------
+    >>> mondays(np.array([1])).astype(str).tolist()
+    ['1970-01-12T00:00:00.000000']
+    """
+    return (7 * weeks + _FIRST_MONDAY).astype("datetime64[D]").astype("datetime64[us]")
 
 
 def floats_of(column: pd.Series) -> Floats:
@@ -177,16 +187,16 @@ class Panel:
         row_of = np.zeros(len(unique_ids), np.int64)
         compiled.scatter(weeks, first, series, floats_of(demand[Y]), units, row_of)
         sold_at = np.empty((3, *units.shape), np.float32)
-        own = demand[[STORE_ID, PRODUCT_ID]].take(row_of)
-        stores, products = levels_of(own[STORE_ID]), levels_of(own[PRODUCT_ID])
+        stores, store = levels_and_codes(rows_of(demand[STORE_ID], row_of), [0])
+        products, product = levels_and_codes(rows_of(demand[PRODUCT_ID], row_of), [0])
         return cls(
             region=str(demand[REGION].iloc[0]),
             first_week=first,
             unique_ids=unique_ids,
             stores=stores,
             products=products,
-            store=codes_of(own[STORE_ID], stores),
-            product=codes_of(own[PRODUCT_ID], products),
+            store=store,
+            product=product,
             units=units,
             x=_logs_of(units),
             sold_at=sold_at,

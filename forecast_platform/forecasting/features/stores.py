@@ -3,8 +3,9 @@
 Snapshots of later weeks are never read; a week without a snapshot takes the latest before it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,8 @@ from forecast_platform.vocabulary import (
 
 UNKNOWN = "unknown"
 """Text of a category or brand that master data leave empty."""
+
+_FORMATS = pd.Index(FORMATS, dtype="str")
 
 ALWAYS, NEVER = -(10**6), 10**6
 SKEWED = (
@@ -75,20 +78,27 @@ class Snapshot:
         return store[:, panel.store] & product[:, panel.product]
 
 
+_Told = tuple[Mapping[str, Any], Mapping[str, Any]]
+"""Rows of stores and of products."""
+
+
 class Masters:
     """Store and product snapshots of a region, week by week."""
 
     def __init__(self, history: History, panel: Panel, zips: pd.Index) -> None:
         stores, products = history.stores, history.products
         self._n_stores, self._n_products = len(panel.stores), len(panel.products)
+        self._last: tuple[_Told, Snapshot] | None = None
         self.categories = levels_of(products["category"])
         self.brands = levels_of(products["brand"])
-        unknown = sorted(set(stores[FORMAT].dropna().unique()) - set(FORMATS))
-        if unknown:
-            raise ValueError(f"unknown store formats {unknown}: expected {FORMATS}")
+        formats = codes_of(stores[FORMAT], _FORMATS)
+        if (formats < 0).any() and (
+            unknown := stores.loc[formats < 0, FORMAT].dropna().unique()
+        ).size:
+            raise ValueError(f"unknown store formats {sorted(unknown)}: expected {FORMATS}")
         numbers = [
             codes_of(stores["zip"], zips),
-            codes_of(stores[FORMAT], pd.Index(FORMATS)),
+            formats,
             day_numbers(stores["opened_on"], missing=ALWAYS),
             day_numbers(stores["closed_on"], missing=NEVER),
         ]
@@ -97,7 +107,7 @@ class Masters:
             {
                 "row": codes_of(stores[STORE_ID], panel.stores),
                 "numbers": np.stack(numbers, axis=1),
-                "shoppers": np.stack([_shoppers(stores, c) for c in SHOPPER_COLUMNS], axis=1),
+                "shoppers": _shoppers(stores),
             },
         )
         numbers = [
@@ -116,8 +126,16 @@ class Masters:
         )
 
     def as_of(self, week: int) -> Snapshot:
-        """Return the snapshot of the week (its number), or the latest before it."""
-        stores, products = self._stores.as_of(week), self._products.as_of(week)
+        """Return the snapshot of the week (its number), or the latest before it.
+
+        It is the same object as that of the call before while they tell the same.
+        """
+        told = self._stores.as_of(week), self._products.as_of(week)
+        if self._last is None or not all(map(_tell_the_same, told, self._last[0])):
+            self._last = told, self._snapshot(*told)
+        return self._last[1]
+
+    def _snapshot(self, stores: Mapping[str, Any], products: Mapping[str, Any]) -> Snapshot:
         row, n = stores["row"], self._n_stores
         zips, formats, opened, closed = _placed(row, stores["numbers"], (-1, -1, NEVER, ALWAYS), n)
         shoppers = _placed(row, _standardised(stores["shoppers"]), [0.0] * len(SHOPPER_COLUMNS), n)
@@ -138,6 +156,11 @@ class Masters:
         )
 
 
+def _tell_the_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Compare rows to the bit."""
+    return all(np.array_equal(one[name].view(np.int64), other[name].view(np.int64)) for name in one)
+
+
 def _placed(row: Ints, values: np.ndarray, missing: Sequence[float], n: int) -> np.ndarray:
     """Put values (rows, k) to ``n`` places, -1 is none; return them as (k, n)."""
     placed = np.empty((n, values.shape[1]), values.dtype)
@@ -147,9 +170,11 @@ def _placed(row: Ints, values: np.ndarray, missing: Sequence[float], n: int) -> 
     return np.ascontiguousarray(placed.T)
 
 
-def _shoppers(stores: pd.DataFrame, column: str) -> Floats:
-    values = floats_of(stores[column])
-    return np.log1p(np.maximum(values, 0)) if column in SKEWED else values
+def _shoppers(stores: pd.DataFrame) -> Floats:
+    values = np.stack([floats_of(stores[name]) for name in SHOPPER_COLUMNS], axis=1)
+    skewed = [SHOPPER_COLUMNS.index(name) for name in SKEWED]
+    values[:, skewed] = np.log1p(np.maximum(values[:, skewed], 0))
+    return values
 
 
 def _standardised(values: Floats) -> Floats:

@@ -59,6 +59,11 @@ def levels_and_codes(column: pd.Series, starts: Sequence[int]) -> tuple[pd.Index
     return levels, runs.codes(levels)
 
 
+def rows_of(column: pd.Series, rows: Ints | NDArray[np.bool_]) -> pd.Series:
+    """Return some rows of a column, by position or mask, without their labels."""
+    return pd.Series(column.array[rows])
+
+
 def codes_of_rows(column: pd.Series, levels: pd.Index, rows: Ints, starts: Sequence[int]) -> Ints:
     """Return the codes, as of `codes_of`, of some rows of a column.
 
@@ -68,7 +73,7 @@ def codes_of_rows(column: pd.Series, levels: pd.Index, rows: Ints, starts: Seque
     if levels.empty or not len(rows):
         return np.full(len(rows), -1, np.int64)
     if len(starts) * BLOCK_ROWS > len(rows):
-        return codes_of(pd.Series(column.array.take(rows)), levels)
+        return codes_of(rows_of(column, rows), levels)
     texts = _arrow(column)
     return _Runs(texts, [*starts, len(rows)], len(rows), rows).codes(levels)
 
@@ -110,7 +115,8 @@ def _parts(texts: Any) -> list[Any]:
 
 
 def _arrow(column: pd.Series) -> Any:
-    return pa.array(column.astype("str"))
+    is_text = isinstance(column.dtype, pd.StringDtype)
+    return pa.array(column.array if is_text else column.astype("str").array)
 
 
 def _names(levels: pd.Index, texts: Any) -> Any:

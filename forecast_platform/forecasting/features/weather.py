@@ -17,7 +17,7 @@ from forecast_platform.forecasting.features.panel import (
     floats_of,
     week_numbers,
 )
-from forecast_platform.forecasting.features.texts import codes_of, levels_of
+from forecast_platform.forecasting.features.texts import levels_and_codes, rows_of
 from forecast_platform.vocabulary import WEEK, H
 
 YEAR = 52
@@ -26,6 +26,8 @@ AROUND = 2
 
 TRAILING = 4
 """Recent weeks whose weather a forecast is compared with [weeks]."""
+
+_MEASURED = ("temperature_c", "precipitation_mm", "snow_cm")
 
 COLUMNS = stretch(
     *("temperature", "temperature_anomaly", "temperature_change"),
@@ -53,19 +55,13 @@ class Weather:
         weeks, h = week_numbers(frame[WEEK]), frame[H].to_numpy(np.int64)
         kept = (h == 0) | np.isin(weeks, cutoffs)
         kept &= (weeks >= first_week) & (weeks < first_week + n_weeks)
-        frame, weeks, h = frame[kept], weeks[kept] - first_week, h[kept]
-        self.zips = levels_of(frame["zip"])
-        zips = codes_of(frame["zip"], self.zips)
-        values = np.stack(
-            [
-                floats_of(frame["temperature_c"]),
-                np.log1p(np.maximum(floats_of(frame["precipitation_mm"]), 0)),
-                np.log1p(np.maximum(floats_of(frame["snow_cm"]), 0)),
-            ],
-            axis=1,
-        )
+        weeks, h, texts = weeks[kept] - first_week, h[kept], rows_of(frame["zip"], kept)
+        self.zips, zips = levels_and_codes(texts, [0])
+        temperature, precipitation, snow = (floats_of(frame[name])[kept] for name in _MEASURED)
+        wet = (np.log1p(np.maximum(amount, 0)) for amount in (precipitation, snow))
+        values, is_now = np.stack([temperature, *wet], axis=1), h == 0
         self._observed = np.full((n_weeks, 3, len(self.zips)), np.nan)
-        self._observed[weeks[h == 0], :, zips[h == 0]] = values[h == 0]
+        self._observed[weeks[is_now], :, zips[is_now]] = values[is_now]
         self._rows = WeekRows(weeks, {"h": h, "zip": zips, "values": values})
 
     def at(self, t: int, horizon: int) -> Floats:
