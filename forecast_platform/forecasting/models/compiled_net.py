@@ -8,8 +8,6 @@ several passes. Imported when a net is fitted, never to forecast with one.
 import numba
 import numpy as np
 
-from forecast_platform.forecasting.models.objective import LARGEST_RATIO, SLOPE_CAP
-
 AHEAD, LINE = 32, 16
 """Rows that are touched before they are read, and numbers in a line of the cache."""
 
@@ -17,8 +15,7 @@ SQUARE_DECAY, EPSILON = 0.999, 1e-8
 """Of AdamW: what is left of the square after a step, and what keeps its root from being zero."""
 
 ZERO, ONE, HALF = np.float32(0), np.float32(1), np.float32(0.5)
-CAP, LEAST_SCALE = np.float32(SLOPE_CAP), np.float32(1e-6)
-LOWEST, HIGHEST, RATIO = np.float32(-4), np.float32(3), np.float32(LARGEST_RATIO)
+LEAST_SCALE, LOWEST, HIGHEST = np.float32(1e-6), np.float32(-4), np.float32(3)
 LEAST, MOST, LOG2_E = np.float32(-87), np.float32(88), np.float32(1.44269504)
 LN_2 = (np.float32(0.693359375), np.float32(-2.1219444e-4))
 TERMS = tuple(
@@ -105,12 +102,17 @@ def activate(before, bias, kept, hidden, slope):  # pragma: no cover
 
 
 @compiled
-def slope_of(is_mape, prediction, target, scale):  # pragma: no cover
-    """Return the derivative of one row's loss by its prediction, as `net_pass.slopes` does."""
+def slope_of(loss, prediction, target, scale):  # pragma: no cover
+    """Return the derivative of one row's loss by its prediction, as `net_pass.slopes` does.
+
+    ``loss`` is whether it is that of ``mape``, and both bounds of `objective`: handed over, because
+    compiled code that is kept does not see that a constant of another file has changed.
+    """
+    is_mape, slope_cap, largest_ratio = loss
     if not is_mape:
         inside = min(max(prediction, LOWEST), HIGHEST)
-        return exp(inside) - min(exp(target), RATIO)
-    cap, grown = CAP * max(scale, ONE), exp(prediction - target)
+        return exp(inside) - min(exp(target), largest_ratio)
+    cap, grown = slope_cap * max(scale, ONE), exp(prediction - target)
     if max(scale, LEAST_SCALE) * grown >= cap:
         return cap
     if prediction < target:
@@ -119,13 +121,13 @@ def slope_of(is_mape, prediction, target, scale):  # pragma: no cover
 
 
 @compiled
-def turn(is_mape, goals, layers, slope, back):  # pragma: no cover
+def turn(loss, goals, layers, slope, back):  # pragma: no cover
     """Go through the last layer and back, and overwrite its gradients and the last hidden bias's.
 
-    ``goals`` has target, scale and weight of each row. ``layers`` are, of the hidden units and of
-    the linear path, inputs, weights and gradients, then bias and gradient of the last layer, and
-    the gradient of the hidden units' bias. ``back`` becomes the derivative by what the hidden units
-    were before `activate`, whose ``slope`` this is.
+    ``loss`` is that of `slope_of`; ``goals`` has target, scale and weight of each row. ``layers``
+    are, of the hidden units and of the linear path, inputs, weights and gradients, then bias and
+    gradient of the last layer, and the gradient of the hidden units' bias. ``back`` becomes the
+    derivative by what the hidden units were before `activate`, whose ``slope`` this is.
     """
     hidden, output, output_back, inputs, skip, skip_back, bias, bias_back, hidden_back = layers
     output_back[:], skip_back[:], hidden_back[:], bias_back[0] = ZERO, ZERO, ZERO, ZERO
@@ -137,7 +139,7 @@ def turn(is_mape, goals, layers, slope, back):  # pragma: no cover
         for column in range(n_numbers):
             prediction += inputs[row, column] * skip[column]
         target, scale, weight = goals[row]
-        own = slope_of(is_mape, prediction, target, scale) * weight / n_rows
+        own = slope_of(loss, prediction, target, scale) * weight / n_rows
         bias_back[0] += own
         for column in range(n_numbers):
             skip_back[column] += own * inputs[row, column]

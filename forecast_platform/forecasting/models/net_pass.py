@@ -42,6 +42,11 @@ def slopes(
     return torch.exp(prediction.clamp(-4.0, 3.0)) - ratio
 
 
+def loss_of(objective: Objective) -> tuple[bool, np.float32, np.float32]:
+    """Return what `compiled_net.slope_of` has to know of the loss."""
+    return objective == "mape", np.float32(SLOPE_CAP), np.float32(LARGEST_RATIO)
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """All rows on one device: numbers, codes into the table of levels, and what the loss needs.
@@ -205,7 +210,7 @@ class CompiledPass:
     def __init__(self, net: "Net", schedule: "Schedule", batch: int, source: Source) -> None:
         self._first, self._second = HiddenLayer(net.first, batch), HiddenLayer(net.second, batch)
         self._chance = Chance.of(schedule, batch, source, None)
-        self._is_mape = schedule.objective == "mape"
+        self._loss = loss_of(schedule.objective)
         arrays = (source.matrix, source.codes, source.goals, source.unknown)
         self._source = tuple(one.numpy() for one in arrays)
         self._inputs = torch.empty((batch, net.first.in_features))
@@ -231,7 +236,7 @@ class CompiledPass:
         for layer, inputs in ((first, self._inputs), (second, first.hidden)):
             layer.forwards(inputs, self._chance.kept(*layer.slope.shape))
 
-        loops.turn(self._is_mape, self._goals, self._last, second.slope, second.arrays.back)
+        loops.turn(self._loss, self._goals, self._last, second.slope, second.arrays.back)
         second.learn(first.hidden)
         torch.mm(second.back, second.weight, out=first.back)
         first.through()

@@ -133,7 +133,13 @@ class Pass:
         self._bias, self._bias_back = arrays_of(heads.output.bias)
         self._outputs, self._back = torch.empty((2, batch, len(start.levels)))
         levels, gaps = (np.array(one, dtype=np.float32) for one in (start.levels, start.gaps))
-        self._start = (levels, start.position, np.float32(start.middle), gaps)
+        self._start = (
+            levels,
+            start.position,
+            np.float32(start.middle),
+            gaps,
+            np.float32(LARGEST_BEND),
+        )
 
     @torch.no_grad()
     def gradient(self, chosen: torch.Tensor) -> None:

@@ -10,6 +10,7 @@ from forecast_platform.forecasting.models.net_pass import (
     Chance,
     CompiledPass,
     Pass,
+    loss_of,
     pass_for,
     slopes,
 )
@@ -134,7 +135,7 @@ def test_compiled_slopes_are_those_of_torch(objective):
     rows = steep()
 
     compiled = [
-        compiled_net.slope_of(objective == "mape", *(np.float32(value) for value in row))
+        compiled_net.slope_of(loss_of(objective), *(np.float32(value) for value in row))
         for row in zip(*rows, strict=True)
     ]
 

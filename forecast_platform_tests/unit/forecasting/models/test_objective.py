@@ -44,6 +44,19 @@ def test_the_best_shift_has_no_better_neighbour(targets):
     assert loss(shift) <= min(loss(other) for other in np.linspace(-2, 2, 41)) + 1e-9
 
 
+@pytest.mark.parametrize("digits", [1, 3, 12])  # few distinct values, and many
+def test_the_best_shift_of_many_rows_is_their_weighted_median(digits):
+    rng = np.random.default_rng(digits)
+    target = np.round(rng.standard_t(2, 20_000), digits)
+    scale, weights = rng.uniform(0.1, 2, (2, 20_000))
+
+    shift = best_shift(target, scale, weights)
+
+    slopes = scale * weights * np.exp(-target)
+    assert shift in target
+    assert slopes[target < shift].sum() < 0.5 * slopes.sum() <= slopes[target <= shift].sum()
+
+
 def test_newer_rows_weigh_more():
     ds = np.array(["2024-01-01", "2024-01-08"], dtype="datetime64[D]")
 
