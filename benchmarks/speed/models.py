@@ -4,7 +4,6 @@ CPU seconds are measured: other work on the machine then counts little. Memory i
 process above what it held when its libraries were loaded and warm, so it holds the rows themselves.
 """
 
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.memory import peak_mib
 from benchmarks.speed import segments
 from forecast_platform.forecasting.models.ensemble import Ensemble
 from forecast_platform.forecasting.models.lasso import ALPHAS, LIMITS
@@ -31,11 +31,6 @@ TREES, LEAVES = 150, 31
 """The cheapest of the settings that the accuracy benchmark tunes LightGBM over."""
 
 EPOCHS, BATCH = 3, 512
-
-
-def peak_mib() -> float:
-    """Return the largest memory that this process has held [MiB]."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def timed(call: Callable[[], Any]) -> tuple[Any, float]:

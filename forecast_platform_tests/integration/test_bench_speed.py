@@ -1,10 +1,14 @@
 """The speed benchmark at a size that every run of the tests can pay; no time is asserted."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from benchmarks.memory import STATUS, peak_mib
 from benchmarks.speed import features, models, report, segments
 from benchmarks.speed.__main__ import main
 
@@ -35,6 +39,17 @@ def test_a_model_is_measured_beside_bare_products(folder: Path, name: str) -> No
     floor = {"lasso": "gram_seconds", "net": "bare_seconds"}[name]
     assert found["train_seconds"] > found[floor] > 0
     assert found["score_rows_per_second"] > 0
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="only Linux tells a program's own peak")
+def test_the_memory_of_a_process_is_not_that_of_the_one_which_started_it() -> None:
+    held = np.ones(30_000_000)  # 229 MiB
+    told = "from benchmarks.memory import peak_mib; print(peak_mib())"
+
+    found = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+
+    assert peak_mib() > held.nbytes / 2**20
+    assert 1 < float(found.stdout) < 100
 
 
 def test_features_are_measured_from_the_lake(monkeypatch: pytest.MonkeyPatch) -> None:
