@@ -16,6 +16,10 @@ BLOCK = 128
 """Series whose past weeks are compared at once, so that their sums stay in the first cache."""
 
 
+FEW = 64
+"""Products of a shelf up to which counting the cheaper ones is faster than putting all in order."""
+
+
 class Shelves(NamedTuple):
     """Series in order of their shelf, a store's category; shelf ``i`` is ``starts[i] : ...``."""
 
@@ -212,7 +216,7 @@ def _rivals(plan, row, log_price, alive, shelves, out):  # pragma: no cover
                     most, second, holder = plan[1, row, s], most, s
                 elif plan[1, row, s] > second:
                     second = plan[1, row, s]
-        prices[:n].sort()
+        lowest, next_lowest = _lowest(prices, n)
         for place in range(first, stop):
             s = shelves.series[place]
             if not alive[s]:
@@ -224,10 +228,34 @@ def _rivals(plan, row, log_price, alive, shelves, out):  # pragma: no cover
             out[1, s] = largest if n > 1 else 0
             out[2, s] = np.log1p(max(feature - plan[2, row, s], 0.0))
             out[3, s] = np.log1p(max(display - plan[3, row, s], 0.0))
-            lowest = prices[1] if own == prices[0] and n > 1 else prices[0]
+            rival = next_lowest if own == lowest and n > 1 else lowest
             out[4, s] = own - (price - own) / others if n > 1 else 0
-            out[5, s] = own - lowest if n > 1 else 0
-            out[6, s] = np.searchsorted(prices[:n], own) / others if n > 1 else 0
+            out[5, s] = own - rival if n > 1 else 0
+            out[6, s] = _n_cheaper(prices, n, own) / others if n > 1 else 0
+
+
+@compiled
+def _lowest(prices, n):  # pragma: no cover
+    """Return the two lowest of ``n`` prices, in order; of many, all are put in order."""
+    if n > FEW:
+        prices[:n].sort()
+        return prices[0], prices[1]
+    lowest, after = np.inf, np.inf
+    for one in range(n):
+        after = min(after, max(prices[one], lowest))
+        lowest = min(lowest, prices[one])
+    return lowest, after
+
+
+@compiled
+def _n_cheaper(prices, n, own):  # pragma: no cover
+    """Return how many of ``n`` prices, in order if they are many, are lower."""
+    if n > FEW:
+        return np.searchsorted(prices[:n], own)
+    cheaper = 0
+    for one in range(n):
+        cheaper += prices[one] < own
+    return cheaper
 
 
 @compiled
