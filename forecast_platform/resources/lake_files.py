@@ -14,6 +14,7 @@ expression and each read goes through Python.
 
 import operator
 from collections.abc import Callable, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any, Final
 
@@ -98,10 +99,11 @@ def _chosen(source: DeltaTable, filters: Sequence[Filter]) -> pa.Table:
     files = pa.table(
         {PATH: actions[PATH]} | {name: actions[f"partition.{name}"] for name in keys}
     ).sort_by(PATH)
-    for name, comparison, value in filters:  # dates as ISO 8601 are in their own order
-        text = pads.field(name).cast(pa.string())
-        files = files.filter(_COMPARE[comparison](text, value))
-    return files
+    fits = [  # dates as ISO 8601 are in their own order
+        _COMPARE[comparison](pads.field(name).cast(pa.string()), value)
+        for name, comparison, value in filters
+    ]
+    return files.filter(reduce(operator.and_, fits)) if fits else files
 
 
 def _read_all(folder: Path, files: pa.Table, wanted: Sequence[pa.Field]) -> pa.Table:

@@ -49,7 +49,7 @@ from forecast_platform.forecasting.features.promotions import write_plans
 from forecast_platform.forecasting.features.response import Response
 from forecast_platform.forecasting.features.stores import NEVER, UNKNOWN, Masters, Snapshot
 from forecast_platform.forecasting.features.texts import BLOCK_ROWS
-from forecast_platform.forecasting.features.velocity import VELOCITY_WEEKS, is_fast
+from forecast_platform.forecasting.features.velocity import VELOCITY_WEEKS
 from forecast_platform.forecasting.features.weather import Weather, write_weather
 from forecast_platform.vocabulary import (
     DS,
@@ -191,14 +191,9 @@ class _Builder:
     def _codes(self, t: int, master: Snapshot) -> Ints:
         """Return the codes of `_CODES` of each series at a cutoff."""
         panel, n = self.panel, len(self.panel.products)
-        of_format, units = (
-            master.format[panel.store],
-            panel.units[max(0, t - VELOCITY_WEEKS + 1) : t + 1],
-        )
-        sold = compiled_columns.volumes(units, of_format, panel.product, n, len(FORMATS))
-        fast = np.array(
-            [is_fast(total / np.maximum(rows, 1), rows > 0) for total, rows in sold.swapaxes(0, 1)]
-        )
+        of_format = master.format[panel.store]
+        units = panel.units[max(0, t - VELOCITY_WEEKS + 1) : t + 1]
+        fast = compiled_columns.fast_products(units, of_format, panel.product, n, len(FORMATS))
         velocity = (fast[of_format, panel.product] & (of_format >= 0)).astype(np.int64)
         category, brand = master.category[panel.product], master.brand[panel.product]
         return np.stack([velocity, of_format, category, brand])

@@ -207,9 +207,10 @@ def take_codes(codes, events, store, alive, start, out):  # pragma: no cover
 
 
 @compiled
-def volumes(units, of_format, product, n_products, n_formats):  # pragma: no cover
-    """Return the units of each product in a format, and their rows, (2, formats, products)."""
-    found, n = np.zeros((2, n_formats, n_products)), units.shape[1]
+def fast_products(units, of_format, product, n_products, n_formats):  # pragma: no cover
+    """Tell which products are fast in a format, (formats, products), by recent units (weeks, n)."""
+    volume, rows = np.zeros((n_formats, n_products)), np.zeros((n_formats, n_products))
+    n = units.shape[1]
     total, known = np.zeros(n), np.zeros(n)
     for week in range(units.shape[0]):
         for s in range(n):
@@ -218,6 +219,20 @@ def volumes(units, of_format, product, n_products, n_formats):  # pragma: no cov
             known[s] += is_known
     for s in range(n):
         if of_format[s] >= 0:
-            found[0, of_format[s], product[s]] += total[s]
-            found[1, of_format[s], product[s]] += known[s]
-    return found
+            volume[of_format[s], product[s]] += total[s]
+            rows[of_format[s], product[s]] += known[s]
+    fast = np.empty((n_formats, n_products), np.bool_)
+    for one in range(n_formats):
+        fast[one] = upper_half(volume[one] / np.maximum(rows[one], 1), rows[one] > 0)
+    return fast
+
+
+@compiled
+def upper_half(volume, sold):  # pragma: no cover
+    """Tell which of the sold products are in the upper half; ties are in the order given."""
+    order = np.flatnonzero(sold)
+    order = order[np.argsort(volume[order], kind="mergesort")]
+    fast = np.zeros(len(volume), np.bool_)
+    for place in range(len(order) // 2, len(order)):
+        fast[order[place]] = True
+    return fast

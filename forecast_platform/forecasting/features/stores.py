@@ -75,7 +75,7 @@ class Snapshot:
         day = first + 7 * np.arange(n_weeks)[:, None]
         store = (self.format >= 0) & (self.opened < day + 7) & (self.closed > day)
         product = (self.launched < day + 7) & (self.delisted > day)
-        return store[:, panel.store] & product[:, panel.product]
+        return store.take(panel.store, axis=1) & product.take(panel.product, axis=1)
 
 
 _Told = tuple[Mapping[str, Any], Mapping[str, Any]]
@@ -158,7 +158,7 @@ class Masters:
 
 def _tell_the_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Compare rows to the bit."""
-    return all(np.array_equal(one[name].view(np.int64), other[name].view(np.int64)) for name in one)
+    return all(one[name].tobytes() == other[name].tobytes() for name in one)
 
 
 def _placed(row: Ints, values: np.ndarray, missing: Sequence[float], n: int) -> np.ndarray:

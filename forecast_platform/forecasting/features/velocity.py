@@ -13,6 +13,7 @@ classes exist wherever a format sells two products. A product without a row in t
 import numpy as np
 import pandas as pd
 
+from forecast_platform.forecasting.features import compiled_columns
 from forecast_platform.forecasting.features.panel import Bools, Floats, week_numbers
 from forecast_platform.vocabulary import (
     DS,
@@ -38,10 +39,7 @@ def is_fast(volume: Floats, sold: Bools) -> Bools:
     >>> is_fast(np.array([5.0, 1.0, 5.0]), np.array([True, True, True])).tolist()
     [True, False, True]
     """
-    order = np.flatnonzero(sold)[np.argsort(volume[sold], kind="stable")]
-    fast = np.zeros(len(volume), bool)
-    fast[order[len(order) // 2 :]] = True
-    return fast
+    return compiled_columns.upper_half(volume, sold)
 
 
 def classify_velocity(
