@@ -5,7 +5,6 @@ runs in a process of its own, after one region-week to warm up, and tells its pe
 """
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -17,14 +16,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.memory import peak_mib
+
 STORES, PRODUCTS, WEEKS = 200, 100, 52
 SINGLES: Final = 3
 """Weeks that are conditioned one by one; 52 of them would take minutes and say the same."""
 
 GOAL: Final = 0.15
 REGION: Final = "north"
-MEGABYTE: Final = 1024
-"""``ru_maxrss`` counts kilobytes on Linux."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +84,11 @@ def _main(home: str, what: str, *size: str) -> None:
         print(json.dumps({}))
         return
     _condition(home, weeks[:1])
-    base = _peak_mb()
+    base = peak_mib()
     calls = [weeks] if what == "range" else [[week] for week in weeks[-SINGLES:]]
     taken = [_timed(home, one) for one in calls]
     seconds, cpu = (statistics.median(side) for side in zip(*taken, strict=True))
-    print(json.dumps(vars(Run(seconds, cpu, _peak_mb(), base))))
+    print(json.dumps(vars(Run(seconds, cpu, peak_mib(), base))))
 
 
 def _retailer(stores: int, products: int, weeks: int) -> Any:
@@ -150,10 +149,6 @@ def _run(home: Path, assets: Sequence[Any], weeks: Sequence[str]) -> None:
         done = job.execute_in_process(instance=instance, tags=tags, raise_on_error=True)
     if not done.success:
         raise RuntimeError("the run failed")
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MEGABYTE
 
 
 if __name__ == "__main__":

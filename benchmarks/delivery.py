@@ -5,7 +5,6 @@ among it). Run as ``python -m benchmarks.delivery [ROWS]``.
 """
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -14,12 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.memory import peak_mib
+
 ROWS: Final = 5_000_000
 STORES: Final = 2_000
 WEEK: Final = "2024-01-01"
 GOAL_MB: Final = 2_000
-MEGABYTE: Final = 1024
-"""``ru_maxrss`` counts kilobytes on Linux."""
 
 
 def measure(rows: int = ROWS) -> dict[str, Any]:
@@ -102,7 +101,7 @@ def _timed(home: str, assets: Any) -> dict[str, Any]:
 
     instance = dg.DagsterInstance.ephemeral()
     instance.add_dynamic_partitions("region", ["north"])
-    base = _peak()
+    base = peak_mib()
     started, cpu = time.perf_counter(), time.process_time()
     dg.materialize(
         assets,
@@ -117,13 +116,9 @@ def _timed(home: str, assets: Any) -> dict[str, Any]:
     return {
         "seconds": time.perf_counter() - started,
         "cpu_seconds": time.process_time() - cpu,
-        "peak_mb": _peak(),
+        "peak_mb": peak_mib(),
         "base_mb": base,
     }
-
-
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MEGABYTE
 
 
 _STEPS: Final[dict[str, Callable[[str], dict[str, Any]]]] = {

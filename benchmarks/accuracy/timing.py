@@ -5,7 +5,6 @@ memory are its own.
 """
 
 import json
-import resource
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.accuracy.folds import Fold, Prepared
+from benchmarks.memory import peak_mib
 from forecast_platform.vocabulary import CUTOFF, DS, SEGMENT, UNIQUE_ID, VELOCITY, H
 
 
@@ -36,15 +36,10 @@ class Forecasts:
 Family = Callable[[Fold], Forecasts]
 
 
-def peak_memory() -> float:
-    """Return the largest memory that this process has held [MiB]."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def try_family(name: str, family: Family, folder: Path) -> None:
     """Run one family over all folds and write forecasts and costs beside the data."""
     prepared = Prepared.load(folder)
-    before, tables, train, score = peak_memory(), [], 0.0, 0.0
+    before, tables, train, score = peak_mib(), [], 0.0, 0.0
     for number, fold in enumerate(prepared.folds(), 1):
         done = family(fold)
         keys = fold.test[[UNIQUE_ID, DS, H, SEGMENT, VELOCITY]].assign(**{CUTOFF: fold.cutoff})
@@ -56,7 +51,7 @@ def try_family(name: str, family: Family, folder: Path) -> None:
     costs = {
         "train_seconds": train / len(tables),
         "score_seconds": score / len(tables),
-        "peak_mib": peak_memory(),
+        "peak_mib": peak_mib(),
         "data_mib": before,
     }
     (folder / f"{name}.json").write_text(json.dumps(costs), encoding="utf-8")
