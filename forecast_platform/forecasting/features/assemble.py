@@ -21,7 +21,7 @@ from forecast_platform.forecasting.features.calendar import (
 )
 from forecast_platform.forecasting.features.chain import write_chain
 from forecast_platform.forecasting.features.columns import N_COLUMNS, stretch
-from forecast_platform.forecasting.features.compiled_plans import Shelves
+from forecast_platform.forecasting.features.compiled_shelves import Shelves
 from forecast_platform.forecasting.features.demand import (
     LEVELS,
     PROMOTION_HISTORY,

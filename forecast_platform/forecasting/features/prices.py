@@ -8,9 +8,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from forecast_platform.forecasting.features import compiled_plans
+from forecast_platform.forecasting.features import compiled_plans, compiled_shelves
 from forecast_platform.forecasting.features.columns import stretch
-from forecast_platform.forecasting.features.compiled_plans import Plan, Shelves
+from forecast_platform.forecasting.features.compiled_plans import Plan
+from forecast_platform.forecasting.features.compiled_shelves import Shelves
 from forecast_platform.forecasting.features.panel import Bools, Floats, Ints, Panel
 from forecast_platform.forecasting.features.promotions import KERNEL_ROWS, PAST
 from forecast_platform.forecasting.features.response import Response
@@ -54,7 +55,7 @@ def write_rivals(plan: Plan, shelves: Shelves, alive: Bools, out: Floats) -> Non
     [log], ``price_rank`` the share of the others that are cheaper; 0 where there is none.
     ``alive`` is (horizon, series), ``out`` (horizon, features, series).
     """
-    compiled_plans.rivals(plan, PAST, alive, shelves, out, RIVALS.start)
+    compiled_shelves.rivals(plan, PAST, alive, shelves, out, RIVALS.start)
 
 
 def write_like_prices(t: int, plan: Plan, panel: Panel, learnt: Response, out: Floats) -> None:

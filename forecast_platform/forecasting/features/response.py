@@ -14,7 +14,7 @@ product's, a product's to the region's.
 
 import numpy as np
 
-from forecast_platform.forecasting.features import compiled, compiled_learning
+from forecast_platform.forecasting.features import compiled, compiled_learning, compiled_lifts
 from forecast_platform.forecasting.features.compiled_learning import (
     Constants,
     Plans,
@@ -114,7 +114,7 @@ class Response:
         first, self._known = self._known, t + 1
         state = self.weeks, self.series, self.products, self._constants
         compiled_learning.learn(first, t + 1, self._events, *state)
-        compiled_learning.lifts_of(t, *state[1:], self.lift_own)
+        compiled_lifts.lifts_of(t, *state[1:], self.lift_own)
         of_year = max(first, t + 1 - KERNEL_WEEKS)
         compiled_learning.remember(of_year, t + 1, self.weeks, self._constants, self.recent)
         with np.errstate(divide="ignore", invalid="ignore"):
