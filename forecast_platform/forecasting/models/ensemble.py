@@ -5,7 +5,7 @@ How a member is fitted belongs to its own module; when, to `forecast_platform.fo
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,12 @@ MAX_REGRET = 0.05
 
 STEP = 0.05
 
+Blend = Literal["arithmetic", "geometric"]
+"""Weighted mean of the members in units, or of their ``log1p``, as ensembles were before they named
+it in their files."""
+
+BLENDS: tuple[Blend, ...] = ("arithmetic", "geometric")
+
 
 class Ensemble(Estimator):
     """Blend members by a weighted mean.
@@ -50,6 +56,8 @@ class Ensemble(Estimator):
         No forecast exceeds this multiple of the largest demand known of its series.
     segment : str, default=""
         ``<format>_<velocity>`` that the ensemble is for.
+    blend : {"arithmetic", "geometric"}, default="arithmetic"
+        Mean in units, or of logarithms.
 
     Notes
     -----
@@ -79,11 +87,13 @@ class Ensemble(Estimator):
         weights: dict[str, float] | None = None,
         cap_multiple: float = 3.0,
         segment: str = "",
+        blend: Blend = "arithmetic",
     ) -> None:
         self.members = members
         self.weights = weights
         self.cap_multiple = cap_multiple
         self.segment = segment
+        self.blend: Blend = blend
 
     def fit(self, X: pd.DataFrame, y: ArrayLike) -> Self:
         """Fit every member on the same rows and learn the caps from them."""
@@ -121,6 +131,9 @@ class Ensemble(Estimator):
 
     def combine(self, members: pd.DataFrame) -> NDArray[np.float64]:
         """Blend what `predict_members` gave [units]."""
+        if self.blend == "geometric":
+            logs = members.transform(np.log1p)
+            return np.expm1(blend(logs, self.weights_))
         return blend(members, self.weights_)
 
     def predict_quantiles(
@@ -166,6 +179,7 @@ class Ensemble(Estimator):
             "segment": self.segment,
             "weights": self.weights_,
             "cap_multiple": self.cap_multiple,
+            "blend": self.blend,
             "series": [str(name) for name in self.caps_.index],
             "products": [str(name) for name in self.product_caps_.index],
             "members": {name: state for name, (state, _) in states.items()},
@@ -193,6 +207,7 @@ class Ensemble(Estimator):
         """Read back what `to_state` gave, the arrays under ``prefix``.
 
         A member is read by the class that ``families`` has for its name; one without is refused.
+        Files that name no blend are of an ensemble that had the geometric one.
         """
         unknown = sorted(values["members"].keys() - families.keys())
         if unknown:
@@ -207,11 +222,15 @@ class Ensemble(Estimator):
         }
         weights = {name: float(weight) for name, weight in values["weights"].items()}
         check_weights(weights, tuple(members))
+        how: Blend = values.get("blend", "geometric")
+        if how not in BLENDS:
+            raise CorruptModelFiles(f"blend must be one of {', '.join(BLENDS)}, got {how!r}")
         model = cls(
             members,
             weights=weights,
             cap_multiple=float(values["cap_multiple"]),
             segment=str(values["segment"]),
+            blend=how,
         )
         model.caps_ = read_table(values["series"], arrays, f"{prefix}series")
         model.product_caps_ = read_table(values["products"], arrays, f"{prefix}products")

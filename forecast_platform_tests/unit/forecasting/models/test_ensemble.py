@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecast_platform.forecasting.models.base import NotFitted
+from forecast_platform.forecasting.models.base import CorruptModelFiles, NotFitted
 from forecast_platform.forecasting.models.ensemble import Ensemble, blend, fit_weights
 
 KEYS = pd.DataFrame({"unique_id": ["s1/a", "s2/a", "s9/z"], "product_id": ["a", "a", "z"]})
@@ -21,6 +21,13 @@ class Constant:
 
     def predict(self, X):
         return np.full(len(X), float(self.value))
+
+    def to_state(self):
+        return {"value": self.value}, {}
+
+    @classmethod
+    def from_state(cls, values, arrays, prefix):
+        return cls(values["value"])
 
 
 units = st.integers(0, 800).map(lambda eighths: eighths / 8)
@@ -120,3 +127,34 @@ def test_weights_off_the_simplex_are_refused(weights):
 def test_an_ensemble_must_be_fitted():
     with pytest.raises(NotFitted):
         Ensemble({"a": Constant(1)}).predict(KEYS)
+
+
+FAMILIES = {"a": Constant, "b": Constant}
+
+
+def saved(blend):
+    members = {"a": Constant(3.0), "b": Constant(8.0)}
+    return Ensemble(members, blend=blend).fit(KEYS, [9.0, 9.0, 9.0]).to_state()
+
+
+@pytest.mark.parametrize(("blend", "expected"), [("arithmetic", 5.5), ("geometric", 5.0)])
+def test_an_ensemble_is_read_with_the_blend_that_it_was_saved_with(blend, expected):
+    read = Ensemble.from_state(*saved(blend), "", FAMILIES)
+
+    assert read.predict(KEYS) == pytest.approx([expected] * 3)
+
+
+def test_files_that_name_no_blend_forecast_as_they_did_when_there_was_one_blend():
+    values, arrays = saved("arithmetic")
+    del values["blend"]
+
+    assert Ensemble.from_state(values, arrays, "", FAMILIES).predict(KEYS) == pytest.approx(
+        [5.0] * 3
+    )
+
+
+def test_a_blend_that_does_not_exist_is_refused():
+    values, arrays = saved("arithmetic")
+
+    with pytest.raises(CorruptModelFiles, match="blend"):
+        Ensemble.from_state({**values, "blend": "harmonic"}, arrays, "", FAMILIES)
