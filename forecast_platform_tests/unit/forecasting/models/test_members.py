@@ -5,9 +5,11 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from forecast_platform.forecasting.models.base import Forecaster, NotFitted
 from forecast_platform.forecasting.models.embedding_net import EmbeddingNetForecaster
+from forecast_platform.forecasting.models.interactions import Design
 from forecast_platform.forecasting.models.lasso import LassoForecaster
 from forecast_platform.forecasting.models.objective import recency_weights, relative_scale
 
@@ -152,6 +154,25 @@ def test_training_a_net_leaves_torch_as_it_was(rows, columns):
 
     assert torch.rand(1) == expected
     assert torch.get_num_threads() == threads
+
+
+def test_the_lasso_multiplies_in_one_thread_and_puts_their_number_back(rows, columns, monkeypatch):
+    def threads():
+        return [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
+
+    seen, gram = [], Design.gram
+
+    def watched(*args):
+        seen.extend(threads())
+        return gram(*args)
+
+    monkeypatch.setattr(Design, "gram", watched)
+    with threadpool_limits(2, user_api="blas"):
+        before = threads()
+        a_member(LassoForecaster, columns).fit(rows, rows["y"])
+
+        assert threads() == before
+    assert set(seen) == {1}
 
 
 def test_seeds_differ_and_rows_are_thinned_to_their_bound(rows, columns, fitted):
