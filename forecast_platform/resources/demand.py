@@ -8,9 +8,12 @@ are netted and flagged is in `dbt_conditioning`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast_platform.resources.lake import Lake
 from forecast_platform.resources.snapshot import Snapshot
@@ -45,15 +48,28 @@ class DemandHistory:
             One row per ``unique_id`` and ``ds``: the last known one. Weeks of which nothing was
             reported have none, unless a later delivery told them.
         """
+        rows = self.rows.iloc[: self.rows[WEEK].searchsorted(week, side="right")]
+        is_known = np.ones(len(rows), bool)
+        if self._superseded_in is not None:
+            is_known &= ~(self._superseded_in[: len(rows)] <= np.datetime64(week))
+        if IS_REPORTED in rows:
+            is_known &= rows[IS_REPORTED].to_numpy()
+        known = rows if is_known.all() else rows[is_known]
+        return known.drop(columns=IS_REPORTED, errors="ignore")
+
+    @cached_property
+    def _superseded_in(self) -> NDArray[np.datetime64] | None:
+        """Week in which a later row told better than each row; None without corrections."""
         rows = self.rows
-        if not rows[WEEK].iloc[-1:].le(week).all():
-            rows = rows[rows[WEEK] <= week]
-        is_superseded = _superseded(rows)
-        if is_superseded is not None:
-            rows = rows[~is_superseded]
-        if IS_REPORTED in rows and not rows[IS_REPORTED].all():
-            rows = rows[rows[IS_REPORTED]]
-        return rows.drop(columns=IS_REPORTED, errors="ignore")
+        is_correction = rows[DS] < rows[WEEK]
+        if not is_correction.any():
+            return None
+        is_touched = rows[DS].isin(rows.loc[is_correction, DS].unique()).to_numpy()
+        touched = rows.loc[is_touched, [UNIQUE_ID, DS, WEEK]]
+        weeks = np.full(len(rows), np.datetime64("NaT", "us"))
+        later = touched.groupby([UNIQUE_ID, DS], sort=False)[WEEK].shift(-1)
+        weeks[is_touched] = later.to_numpy()
+        return weeks
 
     def between_corrections(self, weeks: Sequence[pd.Timestamp]) -> list[list[pd.Timestamp]]:
         """Group weeks so that within a group nothing is corrected that an earlier one has read.
@@ -70,16 +86,6 @@ class DemandHistory:
             groups[-1].append(week)
             last = week
         return groups
-
-
-def _superseded(rows: pd.DataFrame) -> pd.Series | None:
-    """Tell rows of which a later one knows better; None where nothing was corrected."""
-    is_correction = (rows[DS] < rows[WEEK]).to_numpy()
-    if not is_correction.any():
-        return None
-    touched = rows.loc[rows[DS].isin(rows.loc[is_correction, DS].unique()), [UNIQUE_ID, DS]]
-    old = touched.duplicated(keep="last")
-    return old.reindex(rows.index, fill_value=False)
 
 
 def read_demand_history(
