@@ -5,8 +5,9 @@ numbers mean. Compiled code is kept beside the package: the first call ever cost
 compilation, the first of a process milliseconds.
 """
 
-import numba
 import numpy as np
+
+from forecast_platform.forecasting.compiling import FAST, kept
 
 SLOTS = 64
 """Places for recent weeks: a multiple of what the processor sums at once, where it is fastest."""
@@ -14,7 +15,7 @@ SLOTS = 64
 NO_TIME = np.iinfo(np.int64).min
 """Time stamp that stands for none."""
 
-compiled = numba.njit(cache=True, error_model="numpy")
+compiled = kept()
 
 
 @compiled
@@ -56,7 +57,7 @@ def mean_by(group, values, n_groups, shrink):  # pragma: no cover
     return total
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
+@kept(fastmath=FAST)
 def _kernel_sums(recent, decay, i, j, k):  # pragma: no cover
     """Return the sums of `similar_weeks` for one series and the wanted state ``i, j, k``."""
     one, four = np.float32(1), np.float32(4)

@@ -6,9 +6,9 @@ numbers mean. Columns are rows of ``out``, one value per series.
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
+from forecast_platform.forecasting.compiling import FAST, kept
 from forecast_platform.forecasting.features.compiled import compiled, mean_by, similar_weeks
 from forecast_platform.forecasting.features.compiled_prices import discount_of, is_promo
 
@@ -193,7 +193,7 @@ def _copy(sums, n, left, out):  # pragma: no cover
                 out[h, part, left + s] = sums[h, part, s]
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
+@kept(fastmath=FAST)
 def like_prices(
     first, log_price, regular, weeks, base, ages, units, wanted, out
 ):  # pragma: no cover

@@ -4,14 +4,15 @@ Only numba functions of arrays belong here. Imported when a model is fitted, nev
 one: numba costs half a second to import.
 """
 
-import numba
 import numpy as np
+
+from forecast_platform.forecasting.compiling import kept
 
 TILE = 16
 """Rows that are written at once: as many numbers of a column as the processor reads at once."""
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kept()
 def standardise_rows(block, mean, scale, clip, places, matrix):  # pragma: no cover
     """Write ``(value - mean) / scale``, clipped, a missing value as 0, to each row's place.
 

@@ -5,8 +5,9 @@ torch for a GPU; `descent` has the optimiser's. Each reads its numbers once, whe
 several passes. Imported when a net is fitted, never to forecast with one.
 """
 
-import numba
 import numpy as np
+
+from forecast_platform.forecasting.compiling import FAST, kept
 
 AHEAD, LINE = 32, 16
 """Rows that are touched before they are read, and numbers in a line of the cache."""
@@ -30,10 +31,10 @@ TERMS = tuple(
     )
 )
 
-compiled = numba.njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
+compiled = kept(fastmath=FAST)
 
 
-@numba.njit(cache=True, inline="always", error_model="numpy")
+@kept(inline="always")
 def exp(x):  # pragma: no cover
     """Return the exponential of a float32, held between those of -87 and 88, to its last bit or so.
 

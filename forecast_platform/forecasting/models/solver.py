@@ -4,11 +4,12 @@ Only numba functions of arrays belong here. The module is imported when a LASSO 
 forecast with one: numba costs half a second to import.
 """
 
-import numba
 import numpy as np
 
+from forecast_platform.forecasting.compiling import kept
 
-@numba.njit(cache=True)
+
+@kept()
 def add_effect_products(matrix, weights, effects, out):  # pragma: no cover
     """Add ``weights * matrix[row]`` to ``out[level]`` for each effect of the rows, in float32."""
     for row in range(effects.shape[0]):
@@ -20,7 +21,7 @@ def add_effect_products(matrix, weights, effects, out):  # pragma: no cover
                     out[level, position] += weight * matrix[row, position]
 
 
-@numba.njit(cache=True)
+@kept()
 def effect_gram(effects, weights, weighted_target, gram, moment):  # pragma: no cover
     """Add the Gram of the effect dummies, and their products with the target.
 
@@ -39,7 +40,7 @@ def effect_gram(effects, weights, weighted_target, gram, moment):  # pragma: no 
                     gram[a, b] += weights[row]
 
 
-@numba.njit(cache=True)
+@kept()
 def add_effects(effects, values, total):  # pragma: no cover
     """Add the effects of each row to its total; position -1 adds nothing."""
     for row in range(effects.shape[0]):
@@ -49,7 +50,7 @@ def add_effects(effects, values, total):  # pragma: no cover
                 total[row] += values[level]
 
 
-@numba.njit(cache=True)
+@kept()
 def _sweep(gram, penalty, coef, gradient, positions):  # pragma: no cover
     largest = 0.0
     for k in range(positions.shape[0]):
@@ -72,7 +73,7 @@ def _sweep(gram, penalty, coef, gradient, positions):  # pragma: no cover
     return largest
 
 
-@numba.njit(cache=True)
+@kept()
 def descend(gram, moment, penalty, coef, limits):  # pragma: no cover
     """Minimise ``c'Gc / 2 - m'c + sum(penalty * |c|)`` from ``coef``, in place; count sweeps.
 
