@@ -7,12 +7,15 @@ compiled loops count as one here. What they take from any other file, they are h
 """
 
 import hashlib
+import logging
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numba
+
+logger = logging.getLogger(__name__)
 
 CORE = Path(__file__).parent
 SOURCES = ("compiling.py", "features/compiled*.py", "models/compiled*.py", "models/solver.py")
@@ -24,15 +27,37 @@ FAST = {"reassoc", "contract"}
 
 
 def kept(**options: Any) -> Callable[[Any], Any]:
-    """Return a decorator that compiles a function when it is first called, and keeps the result."""
+    """Return a decorator that compiles a function when it is first called, and keeps the result.
+
+    Where no folder may be written, each process compiles for itself, and says so once.
+    """
 
     def decorate(function: Any) -> Any:
-        dispatcher = numba.njit(cache=True, error_model="numpy", **options)(function)
+        try:
+            dispatcher = numba.njit(cache=True, error_model="numpy", **options)(function)
+        except RuntimeError as error:  # compiling comes later: this is of keeping
+            _say_not_kept(str(error))
+            return numba.njit(error_model="numpy", **options)(function)
         if dispatcher is not function:  # as it is where NUMBA_DISABLE_JIT is set
             _forget_changed(dispatcher.stats.cache_path)
         return dispatcher
 
     return decorate
+
+
+_said: list[str] = []
+"""Why loops are not kept, once it was said."""
+
+
+def _say_not_kept(reason: str) -> None:
+    if _said:
+        return
+    _said.append(reason)
+    logger.warning(
+        "Compiled loops cannot be kept, so every process spends half a minute on them: set "
+        "NUMBA_CACHE_DIR to a folder that may be written. numba said: %s",
+        reason,
+    )
 
 
 @cache

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -57,6 +58,23 @@ def test_compiled_code_lies_beside_the_digest_of_its_sources():
     place = Path(compiled.insert.stats.cache_path)
 
     assert place.joinpath(compiling.DIGEST).read_text() == digest_of_sources()
+
+
+def test_where_nothing_may_be_written_loops_are_compiled_and_it_is_said_once(monkeypatch, caplog):
+    njit = compiling.numba.njit
+
+    def nowhere(**options):
+        if options.pop("cache", False):
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(**options)
+
+    monkeypatch.setattr(compiling, "numba", SimpleNamespace(njit=nowhere))
+    monkeypatch.setattr(compiling, "_said", [])
+
+    loops = [compiling.kept()(lambda x: x + 1) for _ in range(2)]
+
+    assert [loop(2) for loop in loops] == [3, 3]
+    assert caplog.text.count("NUMBA_CACHE_DIR") == 1
 
 
 def test_every_file_that_compiles_is_among_the_sources():
