@@ -7,6 +7,7 @@ import torch
 from sklearn.base import clone
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from forecast_platform.forecasting.models import lasso
 from forecast_platform.forecasting.models.base import Forecaster, NotFitted
 from forecast_platform.forecasting.models.embedding_net import EmbeddingNetForecaster
 from forecast_platform.forecasting.models.interactions import Design
@@ -154,6 +155,26 @@ def test_training_a_net_leaves_torch_as_it_was(rows, columns):
 
     assert torch.rand(1) == expected
     assert torch.get_num_threads() == threads
+
+
+@both
+def test_no_rows_have_no_forecasts(family, rows, fitted):
+    assert fitted[family].predict(rows.iloc[:0]).shape == (0,)
+
+
+def test_the_lasso_forecasts_what_its_design_predicts(rows, columns, monkeypatch):
+    seen, shifted = [], lasso._Problem.shifted
+
+    def watched(problem, coef):
+        seen.append((problem.design, moved := shifted(problem, coef)))
+        return moved
+
+    monkeypatch.setattr(lasso._Problem, "shifted", watched)
+    member = a_member(LassoForecaster, columns).fit(rows, rows["y"])
+
+    (design, coef), base = seen[0], rows[member.base].to_numpy()
+    expected = np.clip(design.predict(coef) + base[design.order], 0.0, None)
+    assert member.predict_log(rows)[design.order] == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_lasso_multiplies_in_one_thread_and_puts_their_number_back(rows, columns, monkeypatch):
