@@ -223,7 +223,11 @@ def fast_products(units, of_format, product, n_products, n_formats):  # pragma: 
             rows[of_format[s], product[s]] += known[s]
     fast = np.empty((n_formats, n_products), np.bool_)
     for one in range(n_formats):
-        fast[one] = upper_half(volume[one] / np.maximum(rows[one], 1), rows[one] > 0)
+        for p in range(n_products):
+            volume[one, p] /= max(rows[one, p], 1.0)
+        upper = upper_half(volume[one], rows[one] > 0)
+        for p in range(n_products):
+            fast[one, p] = upper[p]
     return fast
 
 

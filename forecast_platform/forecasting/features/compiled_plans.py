@@ -180,7 +180,9 @@ def _mean_plan(states, lift, alive, product, n_products):  # pragma: no cover
         for s in range(len(product)):
             value = states[part, s] if part < 3 else lift[s]
             values[s] = value if alive[s] else np.nan
-        planned[part] = mean_by(product, values, n_products, 0.0)
+        mean = mean_by(product, values, n_products, 0.0)
+        for p in range(n_products):  # an assignment of slices takes seconds to compile
+            planned[part, p] = mean[p]
     return planned
 
 

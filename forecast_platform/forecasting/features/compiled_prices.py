@@ -36,14 +36,15 @@ def compare_prices(first, stop, weeks, series, length):  # pragma: no cover
     for left in range(0, n, BLOCK):
         block = slice(left, min(n, left + BLOCK))
         low, high, ranks = series.middle[0, block], series.middle[1, block], series.ranks[:, block]
+        regular = series.regular[block]
         for t in range(first, stop):
             new = weeks.price[t, block]
             old = (weeks.price[t - length] if t >= length else nothing)[block]
             _count_known(new, old, ranks[0])
             _count_around(new, old, low, ranks[1], ranks[2])
             _count_around(new, old, high, ranks[3], ranks[4])
-            for at in range(_find_moved(ranks, found)):
-                _find_middle(weeks.price, t, left + found[at], window, series)
+            n_moved, last = _find_moved(ranks, found), weeks.price[max(0, t - length + 1) : t + 1]
+            _find_middles(last[:, block], found[:n_moved], low, high, ranks, regular, window)
             _note_discounts(t, block, weeks, series)
 
 
@@ -75,23 +76,69 @@ def _find_moved(ranks, found):  # pragma: no cover
 
 
 @compiled
-def _find_middle(price, t, s, window, series):  # pragma: no cover
-    """Find the middle of a series' window, and how many prices lie where around it."""
-    n, ranks, middle = 0, series.ranks, series.middle
-    for week in range(max(0, t - len(window) + 1), t + 1):
-        window[n] = price[week, s]
-        n += not np.isnan(price[week, s])
-    lower, upper = (n - 1) >> 1, n >> 1
+def _find_middles(last, moved, low, high, ranks, regular, window):  # pragma: no cover
+    """Find the middle of some series' windows, and how many prices lie where around it."""
+    below, up_to, under, over = ranks[1], ranks[2], ranks[3], ranks[4]
+    for s in moved:
+        n = 0
+        for week in range(len(last)):
+            window[n] = last[week, s]
+            n += not np.isnan(last[week, s])
+        lower, upper = (n - 1) >> 1, n >> 1
+        low[s], below[s], up_to[s] = _moved(window, n, lower, low[s], below[s], up_to[s])
+        high[s], under[s], over[s] = _moved(window, n, upper, high[s], under[s], over[s])
+        regular[s] = (low[s] + high[s]) / np.float32(2)
+
+
+@compiled
+def _moved(window, n, rank, price, below, up_to):  # pragma: no cover
+    """Go from a price to its neighbours until it is the one of this rank; count around it."""
+    if np.isnan(price):
+        price = window[0]
+        below, up_to = _n_below(window, n, price), _n_up_to(window, n, price)
+    while rank >= up_to:
+        price = _next_higher(window, n, price)
+        below, up_to = up_to, _n_up_to(window, n, price)
+    while rank < below:
+        price = _next_lower(window, n, price)
+        below, up_to = _n_below(window, n, price), below
+    return price, below, up_to
+
+
+@compiled
+def _n_below(window, n, price):  # pragma: no cover
+    found = np.int32(0)
     for one in range(n):
-        below, up_to = np.int32(0), np.int32(0)
-        for other in range(n):
-            below += np.int32(window[other] < window[one])
-            up_to += np.int32(window[other] <= window[one])
-        if below <= lower < up_to:
-            middle[0, s], ranks[1, s], ranks[2, s] = window[one], below, up_to
-        if below <= upper < up_to:
-            middle[1, s], ranks[3, s], ranks[4, s] = window[one], below, up_to
-    series.regular[s] = (middle[0, s] + middle[1, s]) / np.float32(2)
+        found += np.int32(window[one] < price)
+    return found
+
+
+@compiled
+def _n_up_to(window, n, price):  # pragma: no cover
+    found = np.int32(0)
+    for one in range(n):
+        found += np.int32(window[one] <= price)
+    return found
+
+
+@compiled
+def _next_lower(window, n, price):  # pragma: no cover
+    """Return the highest price below a price; there is one."""
+    found = np.float32(-np.inf)
+    for one in range(n):
+        value = window[one]
+        found = value if (value < price) & (value > found) else found
+    return found
+
+
+@compiled
+def _next_higher(window, n, price):  # pragma: no cover
+    """Return the lowest price above a price; there is one."""
+    found = np.float32(np.inf)
+    for one in range(n):
+        value = window[one]
+        found = value if (value > price) & (value < found) else found
+    return found
 
 
 @compiled

@@ -7,7 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast_platform.forecasting.features import compiled_prices, panel
+from forecast_platform.forecasting.features import (
+    compiled_prices,
+    panel,
+)
 from forecast_platform.forecasting.features.assemble import build_features
 from forecast_platform.forecasting.features.compiled_learning import Series, Weeks
 from forecast_platform_tests.builders import a_history, weeks_from
