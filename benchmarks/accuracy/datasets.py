@@ -294,6 +294,7 @@ def panel(file: Path, config: Path) -> Dataset:
     asked = _panel_config(config)
     table = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file)
     _check_columns(table, asked, file, config)
+    _check_rows(table, asked, file)
     rows = _panel_rows(table, asked)
     gap, horizon = int(asked.get("gap", 0)), int(asked["horizon"])
     horizons = tuple(range(gap + 1, gap + horizon + 1))
@@ -313,7 +314,7 @@ def panel(file: Path, config: Path) -> Dataset:
         cutoffs=tuple(last - k * step * WEEK for k in range(n_folds - 1, -1, -1)),
         horizons=horizons,
         extra=_extra(rows, table[extra]) if extra else None,
-        about=f"{file.name}: {rows['unique_id'].nunique()} series, rolling origins.",
+        about=_about(table[asked.get("y", "y")], rows["unique_id"].nunique(), file),
     )
 
 
@@ -321,7 +322,8 @@ MIN_WEEKS = 30
 """Weeks before the first cutoff of a panel, below which no ensemble is trained."""
 
 _PANEL_TEXTS = ("store_id", "product_id", "category", "brand", "format")
-_PANEL_COLUMNS = (*_PANEL_TEXTS, "price", "feature", "display")
+_PANEL_NUMBERS = ("price", "feature", "display")
+_PANEL_COLUMNS = (*_PANEL_TEXTS, *_PANEL_NUMBERS)
 _PANEL_KEYS = {
     *("unique_id", "ds", "y", "store_id", "product_id", "category", "brand", "format"),
     *("price", "feature", "display", "known_ahead", "static"),
@@ -365,6 +367,40 @@ def _check_columns(table: pd.DataFrame, asked: dict[str, Any], file: Path, confi
         raise ValueError(f"{file}: {names['format']} must be one of {', '.join(FORMATS)}")
 
 
+def _check_rows(table: pd.DataFrame, asked: dict[str, Any], file: Path) -> None:
+    """Raise ``ValueError`` that names the first row without a key, and the first of a bad value."""
+    keys = {key: asked.get(key, key) for key in ("unique_id", "ds")}
+    keys |= {key: asked[key] for key in _PANEL_TEXTS if key in asked}
+    dates = pd.to_datetime(table[keys["ds"]], errors="coerce")
+    listed = [*asked.get("known_ahead", []), *asked.get("static", [])]
+    numbers = [asked.get("y", "y"), *(asked[key] for key in _PANEL_NUMBERS if key in asked)]
+    wrong = [(name, table[name].isna(), "is missing") for name in keys.values()]
+    wrong += [(keys["ds"], dates.isna(), "is not a date")]
+    wrong += [(name, np.isinf(table[name]), "is infinite") for name in (*numbers, *listed)]
+    for name, rows, problem in wrong:
+        if rows.any():
+            place = int(rows.to_numpy().argmax())
+            raise ValueError(
+                f"{file}: row {place + 1} below the header: {name} {problem} "
+                f"({table[name].iloc[place]!r}), as in {int(rows.sum())} of {len(table)} rows: "
+                "is the file whole?"
+            )
+    week = (dates - pd.to_timedelta(dates.dt.weekday, unit="D")).dt.strftime("%Y-%m-%d")
+    again = pd.DataFrame({"id": table[keys["unique_id"]], "week": week}).duplicated()
+    if again.any():
+        place = int(again.to_numpy().argmax())
+        raise ValueError(
+            f"{file}: row {place + 1} below the header: a second row of "
+            f"{table[keys['unique_id']].iloc[place]} in the week of {week.iloc[place]}"
+        )
+
+
+def _about(y: pd.Series, n_series: int, file: Path) -> str:
+    negative = int((y < 0).sum())
+    counted = f" {negative} negative values of {y.name} count as 0." if negative else ""
+    return f"{file.name}: {n_series} series, rolling origins.{counted}"
+
+
 def _panel_rows(table: pd.DataFrame, asked: dict[str, Any]) -> pd.DataFrame:
     def column(name: str, default: object) -> pd.Series:
         return table[asked[name]] if name in asked else pd.Series(default, index=table.index)
@@ -372,7 +408,7 @@ def _panel_rows(table: pd.DataFrame, asked: dict[str, Any]) -> pd.DataFrame:
     ids = table[asked.get("unique_id", "unique_id")].astype("str")
     ds = pd.to_datetime(table[asked.get("ds", "ds")])
     y = pd.to_numeric(table[asked.get("y", "y")])
-    rows = pd.DataFrame(
+    return pd.DataFrame(
         {
             "region": "panel",
             "unique_id": ids,
@@ -390,9 +426,6 @@ def _panel_rows(table: pd.DataFrame, asked: dict[str, Any]) -> pd.DataFrame:
             "format": column("format", "large").astype("str"),
         }
     )
-    if rows.duplicated(["unique_id", "ds"]).any():
-        raise ValueError("the panel has two rows of one series and week")
-    return rows
 
 
 def _extra(rows: pd.DataFrame, columns: pd.DataFrame) -> pd.DataFrame:

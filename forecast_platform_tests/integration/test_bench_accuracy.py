@@ -177,6 +177,47 @@ def test_a_wrong_description_of_a_panel_is_told(
         datasets.panel(folder / "panel.csv", tmp_path / "wrong.yaml")
 
 
+@pytest.mark.parametrize(
+    ("row", "column", "value", "message"),
+    [
+        (4, "kind", None, r"row 5 below the header: kind is missing .* in 1 of \d+ rows"),
+        (7, "ds", "7.2.22x", "row 8 below the header: ds is not a date"),
+        (0, "y", float("inf"), "row 1 below the header: y is infinite"),
+        (2, "shelf_price", float("inf"), "row 3 below the header: shelf_price is infinite"),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_named(
+    folder: Path, tmp_path: Path, row: int, column: str, value: object, message: str
+) -> None:
+    table = pd.read_csv(folder / "panel.csv").astype({column: object})
+    table.loc[row, column] = value
+    table.to_csv(tmp_path / "panel.csv", index=False)
+    (tmp_path / "panel.yaml").write_text(CONFIG, encoding="utf-8")
+
+    with pytest.raises(ValueError, match=message):
+        datasets.panel(tmp_path / "panel.csv", tmp_path / "panel.yaml")
+
+
+def test_a_second_row_of_a_series_and_week_is_named(folder: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(folder / "panel.csv")
+    pd.concat([table, table.tail(1)]).to_csv(tmp_path / "panel.csv", index=False)
+    (tmp_path / "panel.yaml").write_text(CONFIG, encoding="utf-8")
+
+    with pytest.raises(ValueError, match=f"row {len(table) + 1} below the header: a second row of"):
+        datasets.panel(tmp_path / "panel.csv", tmp_path / "panel.yaml")
+
+
+def test_negative_values_of_a_panel_are_counted_in_the_report(folder: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(folder / "panel.csv")
+    table.loc[[3, 5], "y"] = -4
+    table.to_csv(tmp_path / "panel.csv", index=False)
+    (tmp_path / "panel.yaml").write_text(CONFIG, encoding="utf-8")
+
+    told = datasets.panel(tmp_path / "panel.csv", tmp_path / "panel.yaml").about
+
+    assert "2 negative values of y count as 0" in told
+
+
 def test_every_column_belongs_to_at_most_one_family_that_is_left_out() -> None:
     columns = [name for family in ablation.FAMILIES for name in ablation.columns_of(family)]
 
