@@ -212,7 +212,8 @@ class Ensemble(Estimator):
         unknown = sorted(values["members"].keys() - families.keys())
         if unknown:
             raise CorruptModelFiles(
-                f"unknown members: {', '.join(unknown)}; configured are {', '.join(families)}"
+                f"unknown members: {', '.join(unknown)}; configured are {', '.join(families)}: "
+                "configure those that the model was trained with (docs/extending.md)"
             )
         members = {
             name: WarmStarted.read(families[name], state, arrays, f"{prefix}{name}/")
