@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -424,10 +425,8 @@ def _write_many(uri: str, number: int) -> list[int]:
 @pytest.mark.slow
 def test_eight_processes_write_at_once_and_no_commit_is_lost(tmp_path: Path):
     """Each writes region-weeks of its own and contested ones; they race to make the table, too."""
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(8) as pool:
-        jobs = [(str(tmp_path), number) for number in range(8)]
-        versions = pool.starmap(_write_many, jobs, chunksize=1)
+    with ProcessPoolExecutor(8, mp_context=multiprocessing.get_context("spawn")) as pool:
+        versions = list(pool.map(_write_many, [str(tmp_path)] * 8, range(8)))
 
     lake = Lake(uri=str(tmp_path))
     told = {version: number for number, made in enumerate(versions) for version in made}

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -284,11 +285,11 @@ def _maintain_all_the_time(uri: str, n: int) -> int:
 @pytest.mark.slow
 def test_writers_lose_nothing_beside_maintenance(lake: Lake):
     put(lake, 0)
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        writers = [pool.apply_async(_write_all_the_time, (lake.uri, region, 23)) for region in "ab"]
-        cared = pool.apply_async(_maintain_all_the_time, (lake.uri, 15))
-        wanted = [one.get(timeout=300) for one in writers]
-        cared.get(timeout=300)
+    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
+        writers = [pool.submit(_write_all_the_time, lake.uri, region, 23) for region in "ab"]
+        cared = pool.submit(_maintain_all_the_time, lake.uri, 15)
+        wanted = [one.result(timeout=300) for one in writers]
+        cared.result(timeout=300)
 
     assert [len(lake.read(TABLE, region=region)) for region in "ab"] == wanted
     version = lake.version(TABLE)
