@@ -385,7 +385,7 @@ def _check_rows(table: pd.DataFrame, asked: dict[str, Any], file: Path) -> None:
                 f"({table[name].iloc[place]!r}), as in {int(rows.sum())} of {len(table)} rows: "
                 "is the file whole?"
             )
-    week = (dates - pd.to_timedelta(dates.dt.weekday, unit="D")).dt.strftime("%Y-%m-%d")
+    week = _monday_of(dates).dt.strftime("%Y-%m-%d")
     again = pd.DataFrame({"id": table[keys["unique_id"]], "week": week}).duplicated()
     if again.any():
         place = int(again.to_numpy().argmax())
@@ -393,6 +393,10 @@ def _check_rows(table: pd.DataFrame, asked: dict[str, Any], file: Path) -> None:
             f"{file}: row {place + 1} below the header: a second row of "
             f"{table[keys['unique_id']].iloc[place]} in the week of {week.iloc[place]}"
         )
+
+
+def _monday_of(dates: pd.Series) -> pd.Series:
+    return dates - pd.to_timedelta(dates.dt.weekday, unit="D")
 
 
 def _about(y: pd.Series, n_series: int, file: Path) -> str:
@@ -416,7 +420,7 @@ def _panel_rows(table: pd.DataFrame, asked: dict[str, Any]) -> pd.DataFrame:
             "product_id": (table[asked["product_id"]] if "product_id" in asked else ids).astype(
                 "str"
             ),
-            "ds": (ds - pd.to_timedelta(ds.dt.weekday, unit="D")).astype("datetime64[us]"),
+            "ds": _monday_of(ds).astype("datetime64[us]"),
             "y": y.clip(lower=0),
             "price": column("price", np.nan).astype("float64"),
             "feature": column("feature", 0.0).astype("float64"),

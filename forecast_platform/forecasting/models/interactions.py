@@ -86,15 +86,12 @@ class Design:
         Start, stop and group codes (0 unknown) of each run of rows.
     effects : ndarray of shape (n_rows, n_effect_columns), int
         Position among the effects, or -1.
-    order : ndarray of shape (n_rows,), int
-        Row of the caller that each row was.
     """
 
     layout: Layout
     matrix: NDArray[np.float32]
     cells: list[tuple[int, int, tuple[int, ...]]]
     effects: NDArray[np.integer]
-    order: NDArray[np.intp]
 
     @staticmethod
     def order_of(groups: NDArray[np.int32]) -> NDArray[np.intp]:
@@ -109,25 +106,11 @@ class Design:
         groups: NDArray[np.int32],
         effects: NDArray[np.integer],
     ) -> "Design":
-        """Sort the rows by group."""
-        order = cls.order_of(groups)
-        effects = np.ascontiguousarray(effects[order])
-        return cls.sorted_by(layout, matrix[order], groups[order], effects, order)
-
-    @classmethod
-    def sorted_by(
-        cls,
-        layout: Layout,
-        matrix: NDArray[np.float32],
-        groups: NDArray[np.int32],
-        effects: NDArray[np.integer],
-        order: NDArray[np.intp],
-    ) -> "Design":
-        """Take rows that lie in ``order`` already, as `order_of` gave it."""
+        """Take rows that lie in the order that `order_of` gave."""
         changes = np.flatnonzero((groups[1:] != groups[:-1]).any(axis=1)) + 1
         bounds = [0, *changes.tolist(), len(matrix)]
         cells = [(start, stop, tuple(groups[start].tolist())) for start, stop in pairwise(bounds)]
-        return cls(layout, matrix, cells, effects, order)
+        return cls(layout, matrix, cells, effects)
 
     def places(self, codes: tuple[int, ...]) -> list[int]:
         """Return the first coefficient of each dense block that a cell's rows enter."""

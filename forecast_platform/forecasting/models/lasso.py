@@ -263,7 +263,7 @@ class _Problem:
         matrix = model.standardiser_.matrix(X, intercept=True, order=order)
         counts = tuple(size - 1 for size in model.groups_.sizes)
         layout = Layout(matrix.shape[1], counts, sum(model.levels_.sizes) - effects.shape[1])
-        self.design = Design.sorted_by(layout, matrix, groups[order], effects, order)
+        self.design = Design.of(layout, matrix, groups[order], effects)
         base = X[model.base].to_numpy(np.float64)[order]
         demand = demand[order]
         self.target = np.log1p(demand) - base

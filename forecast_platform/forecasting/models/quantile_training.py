@@ -14,8 +14,8 @@ from forecast_platform.forecasting.models import compiled_quantiles as loops
 from forecast_platform.forecasting.models.descent import Descent
 from forecast_platform.forecasting.models.net_pass import HiddenLayer, arrays_of, gradient_of
 from forecast_platform.forecasting.models.net_training import torch_threads
+from forecast_platform.forecasting.models.quantiles import LARGEST_BEND
 
-LARGEST_BEND = 3.0
 SMALLEST_BATCH = 64
 LEAST_STEPS = 60
 """Steps per epoch below which batches shrink."""
